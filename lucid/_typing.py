@@ -1,0 +1,44 @@
+"""Type aliases of the public API, and the one normaliser of per-axis arguments."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import jax
+
+Array: TypeAlias = jax.Array
+# What an operation takes as data: a Tensor, a jax or NumPy array, or a Python number. Duck-typed,
+# because the pure functions below `lucid._tensor` must not know Tensor.
+Operand: TypeAlias = Any
+Scalar: TypeAlias = bool | int | float | complex
+DType: TypeAlias = Any  # whatever `numpy.dtype` takes
+Axis: TypeAlias = int | Sequence[int] | None
+Shape: TypeAlias = int | Sequence[int]
+Size: TypeAlias = int | Sequence[int]
+
+
+def ntuple(value: Size, n: int, name: str) -> tuple[int, ...]:
+    """Return `value` as `n` integers: an integer is repeated, a sequence must have length `n`.
+
+    `name` opens the error message, as in "Conv2d: stride".
+
+    >>> ntuple(2, 3, "stride"), ntuple((1, 2), 2, "stride")
+    ((2, 2, 2), (1, 2))
+    """
+    try:
+        return (operator.index(value),) * n  # type: ignore[arg-type]
+    except TypeError:
+        pass
+    try:
+        values = tuple(operator.index(v) for v in value)  # type: ignore[union-attr]
+    except TypeError:
+        raise TypeError(
+            f"{name} must be an integer or a tuple of {n} integers, got {value!r}."
+        ) from None
+    if len(values) != n:
+        raise ValueError(
+            f"{name} must be an integer or a tuple of {n} integers, got {len(values)}: {values}."
+        )
+    return values
