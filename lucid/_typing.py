@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict
 
 import jax
 
@@ -17,6 +17,15 @@ DType: TypeAlias = Any  # whatever `numpy.dtype` takes
 Axis: TypeAlias = int | Sequence[int] | None
 Shape: TypeAlias = int | Sequence[int]
 Size: TypeAlias = int | Sequence[int]
+
+
+class Options(TypedDict, total=False):
+    """The keyword arguments that all constructors share."""
+
+    dtype: DType | None
+    requires_grad: bool
+    keep_grad: bool
+    device: str | jax.Device | None
 
 
 def ntuple(value: Size, n: int, name: str) -> tuple[int, ...]:

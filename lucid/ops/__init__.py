@@ -1,1 +1,5 @@
-"""Pure functions from jax arrays to a jax array; they know nothing of Tensor."""
+"""Pure functions from jax arrays to jax arrays; they know nothing of Tensor."""
+
+from lucid.ops import elementwise, indexing, linalg, random, reduce, shape
+
+__all__ = ["elementwise", "indexing", "linalg", "random", "reduce", "shape"]

@@ -1,0 +1,134 @@
+"""`apply`: the one gate between Tensors and pure functions of jax arrays."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec, overload
+
+from lucid._autograd import Edge, Hook, Node, Op, state
+from lucid._typing import Array, Operand
+
+if TYPE_CHECKING:
+    from lucid._tensor import Tensor
+
+P = ParamSpec("P")
+
+
+class Variable:
+    """What the gate knows of a Tensor, its only subclass: an array and its place in the graph."""
+
+    __slots__ = (
+        "__weakref__",
+        "_data",
+        "_grad",
+        "_hooks",
+        "_index",
+        "_keep_grad",
+        "_node",
+        "_requires_grad",
+    )  # fmt: skip
+
+    _data: Array
+    _grad: Tensor | None
+    _hooks: dict[int, Hook] | None  # of a leaf; those of other Tensors are on the node
+    _node: Any  # what gradients flow into: a Node; None for a leaf
+    _index: int  # which output of the node this is
+    _requires_grad: bool
+    _keep_grad: bool
+
+    @staticmethod
+    def _wrap(data: Array, edge: Edge | None = None) -> Tensor:
+        """A Tensor around `data`; with an edge, and if it can have a gradient, a recorded one."""
+        raise NotImplementedError
+
+    def _edge(self) -> Edge | None:
+        """Where gradients of this value flow."""
+        if not self._requires_grad:
+            return None
+        return (self, 0) if self._node is None else (self._node, self._index)
+
+
+@functools.lru_cache(maxsize=None, typed=True)
+def _op(fn: Callable[..., Any], **static: Any) -> Op:
+    return Op(functools.partial(fn, **static), fn.__name__)
+
+
+def apply(fn: Callable[..., Any], /, *inputs: Operand, **static: Any) -> Any:
+    """Call a pure function of arrays on Tensors, compiled, and record it for `backward`.
+
+    Args:
+        fn: takes the `inputs` as jax arrays and returns one jax array or a tuple of them.
+        inputs: Tensors, arrays, Python numbers or None.
+        static: keyword arguments of `fn`; hashable, since each value compiles a program.
+
+    Returns:
+        Tensors; but jax arrays when there is no Tensor among the inputs, so that a lifted function
+        is a pure function for `jax.jit`, `jax.grad` and `jax.vmap`.
+
+    >>> apply(jnp.hypot, Tensor([3.0]), 4.0)
+    Tensor([5.])
+    """
+    return run(_op(fn, **static), *inputs)
+
+
+def run(op: Op, *inputs: Operand) -> Any:
+    """`apply` for an Op."""
+    tensor: Variable | None = None
+    recorded = False
+    arrays = []
+    for x in inputs:
+        if isinstance(x, Variable):
+            tensor = x
+            recorded = recorded or x._requires_grad
+            arrays.append(x._data)
+        else:
+            arrays.append(x)
+    outputs = op.run(*arrays)
+    if tensor is None:
+        return outputs
+    wrap = tensor._wrap
+    single = not isinstance(outputs, (tuple, list))
+    if not (recorded and state.grad_enabled):
+        return wrap(outputs) if single else tuple(wrap(y) for y in outputs)
+    edges = [x._edge() if isinstance(x, Variable) else None for x in inputs]
+    if single:
+        return wrap(outputs, (Node(op, arrays, edges, 1), 0))
+    node = Node(op, arrays, edges, len(outputs))
+    return tuple(wrap(y, (node, i)) for i, y in enumerate(outputs))
+
+
+@overload
+def lift(fn: Callable[P, Array]) -> Callable[P, Tensor]: ...
+@overload
+def lift(fn: Callable[P, tuple[Array, ...]]) -> Callable[P, tuple[Tensor, ...]]: ...
+def lift(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of Tensors that a pure function of arrays stands for.
+
+    Positional-only parameters are the operands; all others are static.
+    """
+    parameters = inspect.signature(fn).parameters.values()
+    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    arity = sum(p.kind is p.POSITIONAL_ONLY for p in parameters)
+
+    @functools.wraps(fn)
+    def lifted(*args: Any, **static: Any) -> Any:
+        if len(args) > arity or static:
+            if len(args) > arity + len(names):
+                raise TypeError(
+                    f"{fn.__name__} takes at most {arity + len(names)} positional arguments, got "
+                    f"{len(args)}."
+                )
+            static.update(zip(names, args[arity:], strict=False))
+            args = args[:arity]
+            for name, value in static.items():
+                if isinstance(value, list):
+                    static[name] = _frozen(value)
+        return apply(fn, *args, **static)
+
+    return lifted
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, (list, tuple)) else value

@@ -1,0 +1,112 @@
+"""From Python and NumPy values to jax arrays: the rules of dtype and device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from lucid._typing import Array, DType
+
+# lucid's names of dtypes, next to NumPy's own.
+Int8 = Char = np.dtype("int8")
+Int16 = Short = np.dtype("int16")
+Int32 = Int = np.dtype("int32")
+Int64 = Long = np.dtype("int64")
+Float16 = Half = np.dtype("float16")
+Float32 = Float = np.dtype("float32")
+Float64 = Double = np.dtype("float64")
+Complex64 = Complex = np.dtype("complex64")
+BFloat16 = np.dtype(jax.numpy.bfloat16)
+Bool = np.dtype("bool")
+
+_BUILTIN: dict[Any, str] = {float: "float64", int: "int64", complex: "complex128", bool: "bool"}
+
+
+def canonical_dtype(dtype: DType) -> np.dtype[Any]:
+    """The dtype that a request for `dtype` gives: 32 bits for a Python type unless x64 is on.
+
+    Raises:
+        ValueError: a 64-bit float was asked for by name while JAX's x64 mode is off.
+    """
+    if dtype in _BUILTIN:
+        return np.dtype(jax.dtypes.canonicalize_dtype(_BUILTIN[dtype]))
+    requested = np.dtype(dtype)
+    canonical = np.dtype(jax.dtypes.canonicalize_dtype(requested))
+    if canonical != requested and requested.kind in "fc":
+        raise ValueError(
+            f"dtype {requested} needs JAX's 64-bit mode, which is off. Call "
+            f'jax.config.update("jax_enable_x64", True) first, or ask for {canonical}.'
+        )
+    return canonical
+
+
+def find_device(device: str | jax.Device) -> jax.Device:
+    """The device named "cpu", "gpu", "tpu", or "gpu:1" for the second one.
+
+    Raises:
+        ValueError: no such device is present.
+    """
+    if isinstance(device, jax.Device):
+        return device
+    platform, _, number = str(device).partition(":")
+    try:
+        devices = jax.devices(platform)
+        return devices[int(number or 0)]
+    except (RuntimeError, IndexError, ValueError):
+        present = ", ".join(sorted({device_name(d) for d in _all_devices()}))
+        raise ValueError(
+            f'device "{device}" is not present. Present: {present}; or pass a jax.Device.'
+        ) from None
+
+
+def is_device_name(name: Any) -> bool:
+    """Whether `name` is spelled like a device, present or not."""
+    return isinstance(name, str) and name.partition(":")[0] in ("cpu", "gpu", "tpu", "cuda", "rocm")
+
+
+def _all_devices() -> list[jax.Device]:
+    devices = list(jax.devices())
+    if devices[0].platform != "cpu":
+        devices += jax.devices("cpu")
+    return devices
+
+
+def device_name(device: jax.Device) -> str:
+    """The name that `find_device` takes for `device`."""
+    index = jax.devices(device.platform).index(device)
+    return device.platform if index == 0 else f"{device.platform}:{index}"
+
+
+def as_array(
+    data: Any, dtype: DType | None = None, device: str | jax.Device | None = None
+) -> Array:
+    """`data` as a jax array that shares no memory with NumPy.
+
+    Raises:
+        TypeError: `data` does not consist of numbers.
+        OverflowError: an integer does not fit into 32 bits while x64 mode is off.
+    """
+    target = None if device is None else find_device(device)
+    if dtype is not None:
+        dtype = canonical_dtype(dtype)
+    if isinstance(data, jax.Array):
+        array = data if dtype is None or data.dtype == dtype else data.astype(dtype)
+        return array if target is None else jax.device_put(array, target)
+    # A copy, since JAX may keep NumPy's own memory, which the caller can go on changing.
+    host = np.array(data)
+    if host.dtype.kind not in "biufcV" or (host.dtype.kind == "V" and host.dtype.fields):
+        raise TypeError(
+            f"Tensor: data must be numbers, nested lists of numbers, or an array, got "
+            f"{type(data).__name__} of dtype {host.dtype}."
+        )
+    stored = dtype or np.dtype(jax.dtypes.canonicalize_dtype(host.dtype))
+    if host.dtype.kind in "iu" and stored.kind in "iu" and host.size:
+        limits, low, high = np.iinfo(stored), host.min(), host.max()
+        if low < limits.min or high > limits.max:
+            raise OverflowError(
+                f"Tensor: the integers {low} to {high} do not fit into {stored}. Turn on JAX's "
+                "64-bit mode or pass a float dtype."
+            )
+    return jax.device_put(host.astype(stored, copy=False), target)

@@ -1,0 +1,381 @@
+"""The tape: compiled operations, the nodes that record them, and the walk that differentiates them.
+
+This is the only module that calls `jax.vjp`. It knows arrays and nodes; `lucid._tensor` puts
+Tensors around them.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import ContextDecorator
+from typing import Any, NamedTuple, Self, TypeAlias, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lucid._typing import Array
+
+
+class _ThreadState(threading.local):
+    """What a thread is doing: whether operations are recorded, and into which trace values go."""
+
+    grad_enabled: bool = True
+    capture: Any = None
+
+
+state = _ThreadState()
+
+
+@functools.cache
+def is_inexact(dtype: Any) -> bool:
+    """Whether values of `dtype` have gradients (floats and complex numbers do)."""
+    return bool(jnp.issubdtype(dtype, jnp.inexact))
+
+
+class Op:
+    """A pure function with its static arguments bound: compiled, with compiled vjps of any order.
+
+    The backward pass is compiled from the inputs of the forward pass instead of from stored
+    residuals: XLA drops the part of the forward pass that a gradient does not need, one forward
+    program serves recorded and unrecorded calls, and a vjp is an Op itself, so that derivatives
+    of every order come from this one mechanism.
+    """
+
+    __slots__ = ("_vjps", "fn", "name", "run")
+
+    def __init__(self, fn: Callable[..., Any], name: str) -> None:
+        def named(*inputs: Any) -> Any:
+            with jax.named_scope(name):
+                return jax.tree.map(_strong, fn(*inputs))
+
+        named.__name__ = name
+        self.fn = fn
+        self.name = name
+        self.run = jax.jit(named, inline=True)
+        self._vjps: dict[tuple[bool, ...], Op] = {}
+
+    def vjp(self, wanted: tuple[bool, ...]) -> Op:
+        """The Op `(*inputs, *cotangents) -> gradients` of the inputs that are `wanted`.
+
+        There is one cotangent per output; None stands for zeros.
+        """
+        op = self._vjps.get(wanted)
+        if op is None:
+            pullback = functools.partial(_pull_back, self.fn, wanted)
+            op = self._vjps[wanted] = Op(pullback, f"{self.name}_vjp")
+        return op
+
+
+def _strong(x: Array) -> Array:
+    # A weak dtype would let a result change its dtype, and compile again, in a later operation.
+    return jnp.asarray(x, dtype=x.dtype)
+
+
+def _pull_back(fn: Callable[..., Any], wanted: tuple[bool, ...], *args: Any) -> tuple[Array, ...]:
+    inputs, cotangents = args[: len(wanted)], args[len(wanted) :]
+
+    def of_wanted(*values: Array) -> tuple[Array, ...]:
+        source = iter(values)
+        outputs = fn(*(next(source) if w else x for x, w in zip(inputs, wanted, strict=True)))
+        return tuple(outputs) if isinstance(outputs, (tuple, list)) else (outputs,)
+
+    outputs, pullback = jax.vjp(of_wanted, *(x for x, w in zip(inputs, wanted, strict=True) if w))
+    filled = tuple(
+        _zero_cotangent(y) if ct is None else ct for y, ct in zip(outputs, cotangents, strict=True)
+    )
+    gradients: tuple[Array, ...] = pullback(filled)
+    return gradients
+
+
+def _zero_cotangent(output: Array) -> Any:
+    if is_inexact(output.dtype):
+        return jnp.zeros_like(output)
+    return np.zeros(output.shape, jax.dtypes.float0)
+
+
+# --- The graph --------------------------------------------------------------------------------
+
+_creation_order = itertools.count()
+
+# Where a gradient flows: into output `index` of a Node, or, with index 0, into a leaf Tensor.
+Edge: TypeAlias = tuple[Any, int]
+Hook: TypeAlias = Callable[[Any], Any]
+
+
+class Node:
+    """One recorded call of an Op: its input arrays, and where their gradients flow."""
+
+    __slots__ = (
+        "__weakref__",
+        "arrays",
+        "edges",
+        "hooks",
+        "kept",
+        "n_outputs",
+        "op",
+        "order",
+        "wanted",
+    )  # fmt: skip
+
+    def __init__(
+        self, op: Op, arrays: Sequence[Any], edges: Sequence[Edge | None], n_outputs: int
+    ) -> None:
+        self.op = op
+        self.arrays: Sequence[Any] | None = arrays  # None once the graph was freed
+        self.edges = edges
+        self.wanted = tuple(edge is not None for edge in edges)
+        self.n_outputs = n_outputs
+        self.order = next(_creation_order)
+        self.hooks: dict[int, dict[int, Hook]] | None = None  # by output index
+        self.kept: dict[int, weakref.ref[Any]] | None = None  # Tensors that want their gradient
+
+    def free(self) -> None:
+        self.arrays = None
+        self.edges = ()
+
+
+class Recorder(NamedTuple):
+    """How a walk computes when it is itself recorded, for gradients of gradients."""
+
+    run: Callable[..., Any]  # (op, *inputs) -> outputs, all of them Tensors
+    wrap: Callable[[Any, Edge], Any]  # an input array of a node, as it was, and its edge -> Tensor
+
+
+class Gradients(NamedTuple):
+    """What a walk found, by `key(edge)`; `tensors` are the leaves and kept Tensors among it."""
+
+    values: dict[tuple[int, int], Any]
+    tensors: dict[tuple[int, int], Any]
+
+
+def key(edge: Edge) -> tuple[int, int]:
+    """An edge as a dictionary key: by identity, for Tensors compare by value."""
+    return id(edge[0]), edge[1]
+
+
+def walk(
+    seeds: Sequence[tuple[Edge, Any]],
+    targets: Sequence[Edge] | None = None,
+    *,
+    retain_graph: bool,
+    recorder: Recorder | None = None,
+) -> Gradients:
+    """Carry gradients from the seeds back through the graph, newest node first.
+
+    A node is always newer than the nodes it reads, so descending creation order is a topological
+    order and no recursion is needed. With `targets`, only the paths that lead there are walked.
+    """
+    nodes = _reachable([edge for edge, _ in seeds])
+    wanted = {id(node): node.wanted for node in nodes}
+    target_keys = {key(edge) for edge in targets or ()}
+    if targets is not None:
+        nodes = _restrict(nodes, wanted, target_keys)
+    if any(node.arrays is None for node in nodes):
+        raise RuntimeError(
+            "backward: the graph behind this Tensor was freed by an earlier backward. Pass "
+            "retain_graph=True to the earlier call, or compute the Tensor again."
+        )
+    add = recorder.run if recorder is not None else _run
+    pending: dict[tuple[int, int], Any] = {}
+    found = Gradients({}, {})
+
+    def give(edge: Edge, gradient: Any) -> None:
+        at = key(edge)
+        if at in pending:
+            gradient = add(_ADD, pending[at], gradient)
+        pending[at] = gradient
+        if not isinstance(edge[0], Node):
+            found.tensors[at] = edge[0]
+
+    for edge, gradient in seeds:
+        give(edge, gradient)
+    for node in nodes:
+        cotangents = [pending.pop((id(node), i), None) for i in range(node.n_outputs)]
+        if all(ct is None for ct in cotangents):
+            continue
+        _visit(node, cotangents, target_keys, found)
+        mask = wanted[id(node)]
+        if any(mask):
+            gradients = _differentiate(node, mask, cotangents, recorder)
+            edges = [edge for edge, w in zip(node.edges, mask, strict=True) if w and edge]
+            for edge, gradient in zip(edges, gradients, strict=True):
+                give(edge, gradient)
+        if not retain_graph:
+            node.free()
+    for at, leaf in list(found.tensors.items()):
+        if at in pending:  # not a kept Tensor, which has its gradient already
+            found.values[at] = _run_hooks(leaf._hooks, pending[at])
+    return found
+
+
+def _run(op: Op, *inputs: Any) -> Any:
+    return op.run(*inputs)
+
+
+def _reachable(roots: Sequence[Edge]) -> list[Node]:
+    seen: dict[int, Node] = {}
+    stack = [target for target, _ in roots]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Node) and id(node) not in seen:
+            seen[id(node)] = node
+            stack.extend(edge[0] for edge in node.edges if edge is not None)
+    return sorted(seen.values(), key=lambda node: node.order, reverse=True)
+
+
+def _restrict(
+    nodes: list[Node], wanted: dict[int, tuple[bool, ...]], targets: set[tuple[int, int]]
+) -> list[Node]:
+    """The nodes on a path to a target; `wanted` is narrowed to the inputs on such a path."""
+    on_path = {node_id for node_id, _ in targets}
+    for node in reversed(nodes):
+        mask = tuple(
+            edge is not None
+            and (key(edge) in targets or (isinstance(edge[0], Node) and id(edge[0]) in on_path))
+            for edge in node.edges
+        )
+        wanted[id(node)] = mask
+        if any(mask):
+            on_path.add(id(node))
+    return [node for node in nodes if id(node) in on_path]
+
+
+def _visit(
+    node: Node, cotangents: list[Any], targets: set[tuple[int, int]], found: Gradients
+) -> None:
+    """Run the hooks on the gradients of a node's outputs, and note those that somebody wants."""
+    if node.hooks is not None:
+        for i, hooks in node.hooks.items():
+            if cotangents[i] is not None:
+                cotangents[i] = _run_hooks(hooks, cotangents[i])
+    if node.kept is not None:
+        for i, ref in node.kept.items():
+            tensor = ref()
+            if tensor is not None and cotangents[i] is not None:
+                found.values[id(node), i] = cotangents[i]
+                found.tensors[id(node), i] = tensor
+    if targets:
+        for i, cotangent in enumerate(cotangents):
+            if (id(node), i) in targets:
+                found.values[id(node), i] = cotangent
+
+
+def _differentiate(
+    node: Node, mask: tuple[bool, ...], cotangents: list[Any], recorder: Recorder | None
+) -> Sequence[Any]:
+    assert node.arrays is not None  # walk refuses freed graphs
+    vjp = node.op.vjp(mask)
+    if recorder is None:
+        gradients: Sequence[Any] = vjp.run(*node.arrays, *cotangents)
+        return gradients
+    inputs = [
+        x if edge is None else recorder.wrap(x, edge)
+        for x, edge in zip(node.arrays, node.edges, strict=True)
+    ]
+    recorded: Sequence[Any] = recorder.run(vjp, *inputs, *cotangents)
+    return recorded
+
+
+def _run_hooks(hooks: dict[int, Hook] | None, gradient: Any) -> Any:
+    for hook in list(hooks.values()) if hooks else ():
+        gradient = hook(gradient)
+    return gradient
+
+
+_ADD = Op(jnp.add, "accumulate")
+
+
+# --- Grad mode --------------------------------------------------------------------------------
+
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class _GradMode(ContextDecorator):
+    def __init__(self, mode: bool) -> None:
+        self.mode = mode
+        self._previous: list[bool] = []  # a stack: one object may be entered again inside itself
+
+    def __enter__(self) -> Self:
+        self._previous.append(state.grad_enabled)
+        state.grad_enabled = self.mode
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        state.grad_enabled = self._previous.pop()
+
+    def _recreate_cm(self) -> _GradMode:
+        # A decorated function may run in several threads; each call gets its own stack.
+        return _GradMode(self.mode)
+
+
+class no_grad(_GradMode):
+    """Record nothing in this block, or in this function; for the current thread only.
+
+    >>> x = Tensor([1.0], requires_grad=True)
+    >>> with lucid.no_grad():
+    ...     y = x * 2
+    >>> y.requires_grad
+    False
+    >>> @lucid.no_grad()
+    ... def double(x):
+    ...     return x * 2
+    >>> double(x).requires_grad
+    False
+    """
+
+    def __init__(self) -> None:
+        super().__init__(False)
+
+
+class enable_grad(_GradMode):
+    """Record in this block, or in this function, although it lies inside `no_grad`.
+
+    >>> x = Tensor([1.0], requires_grad=True)
+    >>> with lucid.no_grad(), lucid.enable_grad():
+    ...     y = x * 2
+    >>> y.requires_grad
+    True
+    """
+
+    def __init__(self) -> None:
+        super().__init__(True)
+
+
+class set_grad_enabled(_GradMode):
+    """Turn recording on or off from here on, or for a block, or for a function.
+
+    Args:
+        mode: whether operations of this thread are recorded.
+
+    >>> x = Tensor([1.0], requires_grad=True)
+    >>> with lucid.set_grad_enabled(False):
+    ...     y = x * 2
+    >>> y.requires_grad, (x * 2).requires_grad
+    (False, True)
+    """
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__(bool(mode))
+        super().__enter__()
+
+    def __enter__(self) -> Self:
+        return self  # the mode was set by the call itself
+
+    def __call__(self, func: _F) -> _F:
+        super().__exit__()  # a decorator is for the function's calls only
+        return super().__call__(func)
+
+
+def grad_enabled() -> bool:
+    """Whether operations of this thread are recorded for `backward`.
+
+    >>> lucid.grad_enabled()
+    True
+    """
+    return state.grad_enabled

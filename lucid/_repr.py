@@ -1,0 +1,33 @@
+"""How a Tensor prints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import jax
+import numpy as np
+
+from lucid import _array
+
+if TYPE_CHECKING:
+    from lucid._tensor import Tensor
+
+
+def tensor_repr(tensor: Tensor) -> str:
+    """Values, then what is not the default: dtype, device, and where a gradient flows."""
+    name = type(tensor).__name__
+    data = tensor.data
+    notes = []
+    if isinstance(data, jax.core.Tracer):
+        values = f"<traced {data.dtype}{list(data.shape)}>"
+    else:
+        values = np.array2string(np.asarray(data), separator=", ", prefix=f"{name}(")
+        if data.dtype != _array.Float32:
+            notes.append(f"dtype={data.dtype}")
+        if data.devices() != {jax.devices()[0]}:
+            notes.append(f'device="{tensor.device}"')
+    if not tensor.is_leaf:
+        notes.append(f"grad_fn=<{tensor._node.op.name}>")
+    elif tensor.requires_grad and name == "Tensor":
+        notes.append("requires_grad=True")
+    return f"{name}({', '.join([values, *notes])})"

@@ -1,0 +1,447 @@
+"""Tensor: an array that records what is computed from it."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Self
+
+import jax
+import numpy as np
+
+from lucid import _array, _backward
+from lucid._apply import Variable, apply
+from lucid._autograd import Edge, is_inexact, state
+from lucid._handle import Handle
+from lucid._operators import Operators
+from lucid._repr import tensor_repr
+from lucid._typing import Array, DType
+from lucid.ops import indexing
+
+_new = object.__new__
+
+
+class Tensor(Variable, Operators):
+    """An array that records what is computed from it, so that `backward` can differentiate it.
+
+    Args:
+        data: a Python number, nested lists of numbers, a NumPy or jax array, or a Tensor.
+        requires_grad: whether `backward` shall leave a gradient in `grad`.
+        keep_grad: the same for a Tensor that is not a leaf; see `retain_grad`.
+        dtype: a dtype, its name, or `float`, `int`, `bool`. By default that of `data`, but 64-bit
+            numbers become 32-bit ones unless JAX's x64 mode is on.
+        device: "cpu", "gpu", "tpu", "gpu:1", or a `jax.Device`; JAX's default device if None.
+
+    Raises:
+        TypeError: `data` is not made of numbers, or `requires_grad` for integers.
+        ValueError: the device is not present, or the dtype needs x64 mode.
+
+    >>> x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    Tensor([[2., 4.],
+            [6., 8.]])
+    """
+
+    __slots__ = ()
+
+    # NumPy leaves `array + tensor` to `Tensor.__radd__`.
+    __array_ufunc__ = None
+
+    # Constructors under the class's name; `lucid.random` and `lucid.creation` assign them.
+    randn: ClassVar[Callable[..., Tensor]]
+    rand: ClassVar[Callable[..., Tensor]]
+    zeros: ClassVar[Callable[..., Tensor]]
+    ones: ClassVar[Callable[..., Tensor]]
+
+    def __init__(
+        self,
+        data: Any,
+        requires_grad: bool = False,
+        keep_grad: bool = False,
+        dtype: DType | None = None,
+        device: str | jax.Device | None = None,
+    ) -> None:
+        array = _array.as_array(data._data if isinstance(data, Tensor) else data, dtype, device)
+        if requires_grad:
+            _backward.check_differentiable("Tensor", array)
+        self._data = array
+        self._grad = self._hooks = self._node = None
+        self._index = 0
+        self._requires_grad = bool(requires_grad)
+        self._keep_grad = bool(keep_grad)
+
+    # --- What it holds ---
+
+    @property
+    def data(self) -> Array:
+        """The jax array. Assigning replaces it without recording."""
+        return self._data
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        self._data = _array.as_array(value._data if isinstance(value, Tensor) else value)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The sizes of the axes."""
+        return self._data.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self._data.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self._data.size
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The NumPy dtype of the elements."""
+        return np.dtype(self._data.dtype)
+
+    @property
+    def device(self) -> str:
+        """The name of the device; the platform's name if the array lies on several."""
+        devices = list(self._data.devices())
+        return _array.device_name(devices[0]) if len(devices) == 1 else devices[0].platform
+
+    @property
+    def T(self) -> Tensor:
+        """The axes in reverse order."""
+        return self.transpose()
+
+    @property
+    def mT(self) -> Tensor:
+        """The last two axes exchanged."""
+        return self.swapaxes(-1, -2)
+
+    # --- Gradients ---
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on this Tensor are recorded."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Set `requires_grad` of a leaf, and return the Tensor."""
+        if requires_grad:
+            _backward.check_differentiable("requires_grad_", self._data)
+        elif self._node is not None:
+            raise RuntimeError(
+                "requires_grad_: this Tensor was computed from others that require a gradient. "
+                "Use detach() for a Tensor that does not."
+            )
+        self._requires_grad = bool(requires_grad)
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether the Tensor was made by the user, not computed from others on the tape."""
+        return self._node is None
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that `backward` left here; calls add up until it is set to None."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            _backward.check_gradient("grad", value, self._data)
+        self._grad = value
+
+    def zero_grad(self) -> None:
+        """Forget the gradient."""
+        self._grad = None
+
+    def detach(self) -> Tensor:
+        """The same values off the tape."""
+        return self._wrap(self._data)
+
+    @property
+    def keep_grad(self) -> bool:
+        """Whether `backward` leaves a gradient here although the Tensor is not a leaf."""
+        return self._keep_grad
+
+    @keep_grad.setter
+    def keep_grad(self, value: bool) -> None:
+        self._keep_grad = bool(value)
+        if self._node is not None:
+            kept = self._node.kept = self._node.kept or {}
+            if value:
+                kept[self._index] = weakref.ref(self)
+            else:
+                kept.pop(self._index, None)
+
+    def retain_grad(self) -> None:
+        """Have `backward` leave a gradient here although the Tensor is not a leaf.
+
+        >>> x = Tensor([3.0], requires_grad=True)
+        >>> y = x * x
+        >>> y.retain_grad()
+        >>> (y * 2).backward()
+        >>> y.grad
+        Tensor([2.])
+        """
+        if not self._requires_grad:
+            raise RuntimeError("retain_grad: this Tensor does not require a gradient.")
+        self.keep_grad = True
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Handle:
+        """Call `hook` with the gradient of this Tensor; what it returns takes the gradient's place.
+
+        >>> x = Tensor([3.0], requires_grad=True)
+        >>> handle = x.register_hook(lambda grad: grad * 10)
+        >>> (x * 2).backward()
+        >>> x.grad
+        Tensor([20.])
+        """
+        if not self._requires_grad:
+            raise RuntimeError("register_hook: this Tensor does not require a gradient.")
+
+        def on_gradient(gradient: Any) -> Any:
+            recorded = isinstance(gradient, Tensor)
+            result = hook(gradient if recorded else self._wrap(gradient))
+            if result is None:
+                return gradient
+            like = gradient._data if recorded else gradient
+            _backward.check_gradient("register_hook: the hook's result", result, like)
+            return result if recorded else result._data
+
+        if self._node is None:
+            registry = self._hooks = self._hooks or {}
+        else:
+            by_output = self._node.hooks = self._node.hooks or {}
+            registry = by_output.setdefault(self._index, {})
+        return Handle(registry, on_gradient)
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool = False,
+        create_graph: bool = False,
+    ) -> None:
+        """Add the gradient of this Tensor to `grad` of every leaf that it was computed from.
+
+        Args:
+            gradient: what to multiply by, in the shape of this Tensor; ones by default.
+            retain_graph: keep the graph, so that `backward` can be called on it again.
+            create_graph: record the gradients themselves, for gradients of gradients.
+
+        Raises:
+            RuntimeError: the Tensor requires no gradient, or its graph was freed.
+            ValueError: `gradient` has another shape.
+            TypeError: `gradient` has another dtype.
+
+        >>> x = Tensor([1.0, 2.0], requires_grad=True)
+        >>> (x * x).backward()
+        >>> x.grad
+        Tensor([2., 4.])
+        """
+        gradients = None if gradient is None else [gradient]
+        _backward.backward([self], gradients, retain_graph, create_graph)
+
+    @staticmethod
+    def _wrap(data: Array, edge: Edge | None = None) -> Tensor:
+        tensor = _new(Tensor)
+        tensor._data = data
+        tensor._grad = tensor._hooks = None
+        tensor._keep_grad = False
+        if edge is not None and is_inexact(data.dtype):
+            tensor._node, tensor._index = edge
+            tensor._requires_grad = True
+        else:
+            tensor._node, tensor._index = None, 0
+            tensor._requires_grad = False
+        return tensor
+
+    def _rebind(self, name: str, result: Tensor) -> Self:
+        """Take the place of `result`: data and graph. How all in-place operations end."""
+        self._check_in_place(name)
+        if result.shape != self.shape:
+            raise ValueError(
+                f"{name}: the result has shape {result.shape} and cannot be put into a Tensor of "
+                f"shape {self.shape}."
+            )
+        if result.dtype != self.dtype:
+            if not np.can_cast(result.dtype, self.dtype, "same_kind"):
+                raise TypeError(
+                    f"{name}: the result has dtype {result.dtype} and cannot be put into a Tensor "
+                    f"of dtype {self.dtype}. Use the operation that returns a new Tensor."
+                )
+            result = result.astype(self.dtype)
+        self._data = result._data
+        if result._requires_grad:
+            self._node, self._index, self._requires_grad = result._node, result._index, True
+            if self._keep_grad:
+                self.keep_grad = True
+        return self
+
+    def _check_in_place(self, name: str) -> None:
+        if self._requires_grad and self._node is None and state.grad_enabled:
+            raise RuntimeError(
+                f"{name}: a leaf that requires a gradient cannot be changed in place while "
+                "operations are recorded. Do it under lucid.no_grad()."
+            )
+
+    # --- Indexing ---
+
+    def __getitem__(self, index: Any) -> Tensor:
+        selection, positions = indexing.parse(_arrays_in(index), self.shape)
+        return apply(indexing.take, self, *positions, selection=selection)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self._check_in_place("index assignment")
+        selection, positions = indexing.parse(_arrays_in(index), self.shape)
+        if not isinstance(value, Tensor):
+            value = _array.as_array(value)
+        self._rebind(
+            "index assignment", apply(indexing.put, self, value, *positions, selection=selection)
+        )
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise TypeError("len() of a Tensor without axes.")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.ndim == 0:
+            raise TypeError("A Tensor without axes cannot be iterated over.")
+        return (self[i] for i in range(len(self)))
+
+    # --- Conversion ---
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """The values as a NumPy array of their own."""
+        return np.array(self._data)
+
+    def item(self) -> bool | int | float | complex:
+        """The only element, as a Python number."""
+        if self.size != 1:
+            raise ValueError(
+                f"item: a Tensor of one element is needed, this one has shape {self.shape}."
+            )
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        """The values as nested Python lists, or a Python number if there are no axes."""
+        return self._data.tolist()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return np.array(self._data, dtype=dtype, copy=copy)
+
+    def __jax_array__(self) -> Array:
+        return self._data
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self._data.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[Any, int]:
+        return self._data.__dlpack_device__()  # type: ignore[attr-defined]
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ValueError(
+                f"bool() of a Tensor of shape {self.shape} is ambiguous. Use any() or all()."
+            )
+        return bool(self._data.item())
+
+    def __float__(self) -> float:
+        return float(self.item())  # type: ignore[arg-type]  # complex numbers raise TypeError
+
+    def __int__(self) -> int:
+        return int(self.item())  # type: ignore[arg-type]  # complex numbers raise TypeError
+
+    def __index__(self) -> int:
+        if self.size != 1 or self.dtype.kind not in "iu":
+            raise TypeError(
+                "Only an integer Tensor of one element is an index; this one has dtype "
+                f"{self.dtype} and shape {self.shape}."
+            )
+        return int(self._data.item())
+
+    def to(self, target: DType | str | jax.Device) -> Tensor:
+        """This Tensor on another device or in another dtype; recorded.
+
+        >>> Tensor([1.5]).to("cpu").to("int32")
+        Tensor([1], dtype=int32)
+        """
+        if isinstance(target, jax.Device) or _array.is_device_name(target):
+            device = _array.find_device(target)
+            return apply(jax.device_put, self, device=device)
+        return self.astype(target)
+
+    def cpu(self) -> Tensor:
+        """This Tensor in the memory of the CPU."""
+        return self.to("cpu")
+
+    def gpu(self) -> Tensor:
+        """This Tensor on the first GPU."""
+        return self.to("gpu")
+
+    def __repr__(self) -> str:
+        return tensor_repr(self)
+
+    # `==` compares values; a Tensor in a set or a dictionary is itself.
+    __hash__ = object.__hash__
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        copied = _new(type(self))
+        memo[id(self)] = copied
+        # A jax array never changes, so the copy can share it.
+        copied._data = self._data
+        copied._grad = None if self._grad is None else self._grad.__deepcopy__(memo)
+        copied._hooks = copied._node = None
+        copied._index = 0
+        copied._requires_grad, copied._keep_grad = self._requires_grad, self._keep_grad
+        return copied
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickle, (type(self), np.asarray(self._data), self._requires_grad)
+
+
+# --- Helpers ----------------------------------------------------------------------------------
+
+
+def _arrays_in(index: Any) -> Any:
+    """An index with its Tensors as jax arrays."""
+    if isinstance(index, tuple):
+        return tuple(_arrays_in(item) for item in index)
+    return index._data if isinstance(index, Tensor) else index
+
+
+def _unpickle(cls: type[Tensor], values: np.ndarray[Any, Any], requires_grad: bool) -> Tensor:
+    return _rebuild(cls, jax.device_put(values), requires_grad)
+
+
+def _rebuild(cls: type[Tensor], data: Any, requires_grad: bool) -> Tensor:
+    tensor = _new(cls)
+    tensor._data = data
+    tensor._grad = tensor._hooks = tensor._node = None
+    tensor._index = 0
+    tensor._requires_grad, tensor._keep_grad = requires_grad, False
+    return tensor
+
+
+def register_pytree(cls: type[Tensor]) -> None:
+    """Make a class of Tensors a pytree node: one child, its array.
+
+    Whatever JAX puts into the child's place is kept as it is, since transformations also pass
+    placeholders through `unflatten`.
+    """
+    jax.tree_util.register_pytree_with_keys(
+        cls,
+        lambda t: (((jax.tree_util.GetAttrKey("data"), t._data),), t._requires_grad),
+        lambda requires_grad, children: _rebuild(cls, next(iter(children)), requires_grad),
+        lambda t: ((t._data,), t._requires_grad),
+    )
+
+
+register_pytree(Tensor)

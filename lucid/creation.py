@@ -1,0 +1,164 @@
+"""Tensors made from nothing: constants and ranges.
+
+All take `dtype` (float32 or int32 by default), `requires_grad`, `keep_grad` and `device` as
+`Tensor` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Unpack, cast
+
+import jax
+import jax.numpy as jnp
+
+from lucid._array import canonical_dtype, find_device
+from lucid._operators import as_shape
+from lucid._tensor import Tensor
+from lucid._typing import Array, DType, Operand, Options, Scalar, Shape
+
+
+def _build(make: Callable[..., Array], options: Options, default_dtype: DType = None) -> Tensor:
+    """A Tensor around `make(dtype=, device=)`."""
+    dtype, device = options.pop("dtype", None), options.pop("device", None)
+    dtype = default_dtype if dtype is None else dtype
+    array = make(
+        dtype=None if dtype is None else canonical_dtype(dtype),
+        device=None if device is None else find_device(device),
+    )
+    return Tensor(array, **options)
+
+
+def tensor(
+    data: Any,
+    requires_grad: bool = False,
+    keep_grad: bool = False,
+    dtype: DType | None = None,
+    device: str | jax.Device | None = None,
+) -> Tensor:
+    """A Tensor of `data`; see `Tensor`.
+
+    >>> lucid.tensor([1.0, 2.0])
+    Tensor([1., 2.])
+    """
+    return Tensor(data, requires_grad, keep_grad, dtype, device)
+
+
+def zeros(*shape: Shape, **options: Unpack[Options]) -> Tensor:
+    """Zeros, in a shape given as one tuple or as several integers.
+
+    >>> lucid.zeros(2, dtype=int)
+    Tensor([0, 0], dtype=int32)
+    """
+    return full(as_shape(shape), 0, **_float_by_default(options))
+
+
+def ones(*shape: Shape, **options: Unpack[Options]) -> Tensor:
+    """Ones, in a shape given as one tuple or as several integers.
+
+    >>> lucid.ones((1, 2))
+    Tensor([[1., 1.]])
+    """
+    return full(as_shape(shape), 1, **_float_by_default(options))
+
+
+def empty(*shape: Shape, **options: Unpack[Options]) -> Tensor:
+    """A Tensor to be filled later; it holds zeros until then.
+
+    >>> lucid.empty(3).shape
+    (3,)
+    """
+    return zeros(*shape, **options)
+
+
+def full(shape: Shape, fill_value: Scalar, **options: Unpack[Options]) -> Tensor:
+    """One value everywhere.
+
+    >>> lucid.full((2,), 7.0)
+    Tensor([7., 7.])
+    """
+    sizes = as_shape((shape,))
+    if any(size < 0 for size in sizes):
+        raise ValueError(f"full: a shape cannot have a negative size, got {sizes}.")
+    return _build(
+        lambda **kw: jnp.full(sizes, fill_value, **kw), options, default_dtype=type(fill_value)
+    )
+
+
+def zeros_like(a: Operand, /, **options: Unpack[Options]) -> Tensor:
+    """Zeros in the shape and dtype of `a`.
+
+    >>> lucid.zeros_like(Tensor([1, 2]))
+    Tensor([0, 0], dtype=int32)
+    """
+    return full_like(a, 0, **options)
+
+
+def ones_like(a: Operand, /, **options: Unpack[Options]) -> Tensor:
+    """Ones in the shape and dtype of `a`.
+
+    >>> lucid.ones_like(Tensor([1, 2]))
+    Tensor([1, 1], dtype=int32)
+    """
+    return full_like(a, 1, **options)
+
+
+def empty_like(a: Operand, /, **options: Unpack[Options]) -> Tensor:
+    """`empty` in the shape and dtype of `a`.
+
+    >>> lucid.empty_like(Tensor([1, 2])).shape
+    (2,)
+    """
+    return full_like(a, 0, **options)
+
+
+def full_like(a: Operand, /, fill_value: Scalar, **options: Unpack[Options]) -> Tensor:
+    """One value everywhere, in the shape and dtype of `a`.
+
+    >>> lucid.full_like(Tensor([1.0, 2.0]), 7)
+    Tensor([7., 7.])
+    """
+    like = a if isinstance(a, Tensor) else Tensor(a)
+    if options.get("dtype") is None:
+        options["dtype"] = like.dtype
+    return full(like.shape, fill_value, **options)
+
+
+def arange(*bounds: Scalar, **options: Unpack[Options]) -> Tensor:
+    """The numbers from `start` up to and without `stop`, `step` apart.
+
+    As `arange(stop)`, `arange(start, stop)` or `arange(start, stop, step)`.
+
+    >>> lucid.arange(3), lucid.arange(1.0, 2.0, 0.25)
+    (Tensor([0, 1, 2], dtype=int32), Tensor([1.  , 1.25, 1.5 , 1.75]))
+    """
+    if not 1 <= len(bounds) <= 3:
+        raise TypeError(f"arange takes one to three bounds, got {len(bounds)}.")
+    return _build(lambda **kw: jnp.arange(*cast(Any, bounds), **kw), options)
+
+
+def linspace(start: Scalar, stop: Scalar, num: int = 50, /, **options: Unpack[Options]) -> Tensor:
+    """`num` numbers from `start` to `stop`, both included, evenly spaced.
+
+    >>> lucid.linspace(0.0, 1.0, 3)
+    Tensor([0. , 0.5, 1. ])
+    """
+    return _build(lambda **kw: jnp.linspace(start, stop, num, **kw), options)
+
+
+def eye(N: int, M: int | None = None, k: int = 0, /, **options: Unpack[Options]) -> Tensor:
+    """Ones on diagonal `k` of an N by M matrix, zeros elsewhere; M is N by default.
+
+    >>> lucid.eye(2)
+    Tensor([[1., 0.],
+            [0., 1.]])
+    """
+    return _build(lambda **kw: jnp.eye(N, M, k, **kw), options, default_dtype=float)
+
+
+def _float_by_default(options: Options) -> Options:
+    return {**options, "dtype": float} if options.get("dtype") is None else options
+
+
+Tensor.zeros = staticmethod(zeros)
+Tensor.ones = staticmethod(ones)

@@ -1,0 +1,178 @@
+"""Indexing and indexed assignment, with positions as data.
+
+Integers and the starts of slices are traced values, so that a loop over `x[i]` or over minibatches
+`x[i : i + 32]` compiles once. What an index selects is first cut out as one dynamic slice, the
+region; the rest of the index is static, or index arrays.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from lucid._typing import Array, Operand
+
+
+class Selection(NamedTuple):
+    """The static part of an index."""
+
+    spans: tuple[int, ...]  # size of the region on each axis
+    items: tuple[Any, ...]  # what is taken of the region: see `_inside`
+
+
+def parse(index: Any, shape: tuple[int, ...]) -> tuple[Selection, list[Any]]:
+    """Split an index as NumPy takes it into its static part and `[starts, *index arrays]`.
+
+    Raises:
+        IndexError: too many indices, an integer out of range, or a mask of another shape.
+        TypeError: an index that is none of those of NumPy.
+    """
+    items = _expand(index if isinstance(index, tuple) else (index,), shape)
+    spans: list[int] = []
+    starts: list[int] = []
+    inside: list[Any] = []
+    arrays: list[Any] = []
+    axis = 0
+    for item in items:
+        if item is None:
+            inside.append(None)
+            continue
+        size = shape[axis]
+        start, span = 0, size
+        if isinstance(item, slice):
+            start, span, of_region = _cut(item, size)
+            inside.append(of_region)
+        elif _is_array(item):
+            _check_bounds(item, size, axis)
+            arrays.append(item)
+            inside.append("array")
+        else:
+            start, span = _position(item, size, axis), 1
+            inside.append(0)
+        starts.append(start)
+        spans.append(span)
+        axis += 1
+    return Selection(tuple(spans), tuple(inside)), [np.array(starts, np.int32), *arrays]
+
+
+def take(a: Operand, starts: Operand, /, *arrays: Operand, selection: Selection) -> Array:
+    """The elements of `a` that an index selects."""
+    region = lax.dynamic_slice(a, list(starts), selection.spans)
+    taken: Array = region[_inside(selection, arrays)]
+    return taken
+
+
+def put(
+    a: Operand, values: Operand, starts: Operand, /, *arrays: Operand, selection: Selection
+) -> Array:
+    """`a` with `values`, broadcast, in the place of the elements that an index selects."""
+    region = lax.dynamic_slice(a, list(starts), selection.spans)
+    region = region.at[_inside(selection, arrays)].set(jnp.asarray(values, dtype=a.dtype))
+    updated: Array = lax.dynamic_update_slice(a, region, list(starts))
+    return updated
+
+
+def _inside(selection: Selection, arrays: tuple[Operand, ...]) -> tuple[Any, ...]:
+    source = iter(arrays)
+    return tuple(
+        next(source) if item == "array" else slice(*item) if isinstance(item, tuple) else item
+        for item in selection.items
+    )
+
+
+def _expand(items: tuple[Any, ...], shape: tuple[int, ...]) -> list[Any]:
+    """The items with lists as arrays, masks as index arrays and `...` written out."""
+    items = tuple(_as_index_array(item) for item in items)
+    n_axes = [_n_axes(item) for item in items]
+    if sum(n_axes) > len(shape):
+        raise IndexError(
+            f"index: {sum(n_axes)} axes are indexed, but the Tensor of shape {shape} has "
+            f"{len(shape)}."
+        )
+    dots = [i for i, item in enumerate(items) if item is Ellipsis]
+    if len(dots) > 1:
+        raise IndexError("index: an index may hold one ellipsis (...), got several.")
+    at = dots[0] if dots else len(items)
+    rest = (slice(None),) * (len(shape) - sum(n_axes))
+    expanded: list[Any] = []
+    axis = 0
+    for item in (*items[:at], *rest, *items[at + 1 :]):
+        if _is_mask(item):
+            expanded.extend(_nonzero(item, shape[axis : axis + item.ndim]))
+        else:
+            expanded.append(item)
+        axis += _n_axes(item)
+    return expanded
+
+
+def _as_index_array(item: Any) -> Any:
+    if isinstance(item, list):
+        array = np.asarray(item)
+        return array.astype(np.int32) if array.size == 0 else array
+    return np.asarray(item) if isinstance(item, (bool, np.bool_)) else item
+
+
+def _is_mask(item: Any) -> bool:
+    return isinstance(item, (np.ndarray, jax.Array)) and item.dtype == bool
+
+
+def _n_axes(item: Any) -> int:
+    return item.ndim if _is_mask(item) else int(item is not None and item is not Ellipsis)
+
+
+def _nonzero(mask: Any, covered: tuple[int, ...]) -> tuple[Any, ...]:
+    if mask.shape != covered or not covered:
+        raise IndexError(
+            f"index: a mask of shape {mask.shape} cannot select from axes of shape {covered}."
+        )
+    return np.nonzero(np.asarray(mask))
+
+
+def _is_array(item: Any) -> bool:
+    if not isinstance(item, (np.ndarray, jax.Array)):
+        return False
+    if item.dtype.kind not in "iu":
+        raise TypeError(f"index: an index array must hold integers or booleans, got {item.dtype}.")
+    return True
+
+
+def _check_mask(mask: Any, shape: tuple[int, ...], axis: int) -> None:
+    covered = shape[axis : axis + mask.ndim]
+    if mask.shape != covered:
+        raise IndexError(
+            f"index: a mask of shape {mask.shape} cannot select from axes of shape {covered}."
+        )
+
+
+def _check_bounds(array: Any, size: int, axis: int) -> None:
+    # Only index arrays that lie on the host: to look at a device's would wait for it.
+    if isinstance(array, np.ndarray) and array.size:
+        for value in (array.min(), array.max()):
+            _position(value, size, axis)
+
+
+def _position(item: Any, size: int, axis: int) -> int:
+    try:
+        position = operator.index(item)
+    except TypeError:
+        raise TypeError(
+            "index: an index must be an integer, a slice, None, ... or an array of integers or "
+            f"booleans, got {item!r}."
+        ) from None
+    if not -size <= position < size:
+        raise IndexError(f"index: {position} is out of range for axis {axis} of size {size}.")
+    return position % size
+
+
+def _cut(item: slice, size: int) -> tuple[int, int, tuple[int | None, int | None, int]]:
+    """Start and span of the region that a slice covers, and the slice of that region."""
+    covered = range(*item.indices(size))
+    if len(covered) == 0:
+        return 0, 0, (None, None, 1)
+    low, high = min(covered[0], covered[-1]), max(covered[0], covered[-1])
+    return low, high - low + 1, (None, None, covered.step)

@@ -1,0 +1,147 @@
+"""Reductions and scans over axes. `axis=None` means all axes; negative axes count from the end."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from lucid._typing import Array, Axis, Operand
+
+
+def sum(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Sum over `axis`.
+
+    >>> lucid.sum(Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
+    Tensor([4., 6.])
+    """
+    return jnp.sum(a, axis, keepdims=keepdims)
+
+
+def mean(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Arithmetic mean over `axis`.
+
+    >>> lucid.mean(Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1, keepdims=True)
+    Tensor([[1.5],
+            [3.5]])
+    """
+    return jnp.mean(a, axis, keepdims=keepdims)
+
+
+def var(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Population variance over `axis`: the mean squared distance from the mean.
+
+    >>> lucid.var(Tensor([1.0, 3.0]))
+    Tensor(1.)
+    """
+    return jnp.var(a, axis, keepdims=keepdims)
+
+
+def prod(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Product over `axis`.
+
+    >>> lucid.prod(Tensor([2.0, 3.0, 4.0]))
+    Tensor(24.)
+    """
+    return jnp.prod(a, axis, keepdims=keepdims)
+
+
+def max(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Largest value over `axis`. Equal largest values share the gradient evenly.
+
+    >>> lucid.max(Tensor([[1.0, 5.0], [3.0, 4.0]]), axis=1)
+    Tensor([5., 4.])
+    """
+    return jnp.max(a, axis, keepdims=keepdims)
+
+
+def min(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Smallest value over `axis`. Equal smallest values share the gradient evenly.
+
+    >>> lucid.min(Tensor([[1.0, 5.0], [3.0, 4.0]]), axis=1)
+    Tensor([1., 3.])
+    """
+    return jnp.min(a, axis, keepdims=keepdims)
+
+
+def all(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Whether all values over `axis` are true.
+
+    >>> lucid.all(Tensor([True, False]))
+    Tensor(False, dtype=bool)
+    """
+    return jnp.all(a, axis, keepdims=keepdims)
+
+
+def any(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Whether any value over `axis` is true.
+
+    >>> lucid.any(Tensor([True, False]))
+    Tensor(True, dtype=bool)
+    """
+    return jnp.any(a, axis, keepdims=keepdims)
+
+
+def argmax(a: Operand, /, axis: int | None = None, keepdims: bool = False) -> Array:
+    """Index of the first largest value along `axis`, or in the flattened `a`.
+
+    >>> lucid.argmax(Tensor([[1.0, 5.0], [3.0, 2.0]]), axis=1)
+    Tensor([1, 0], dtype=int32)
+    """
+    return jnp.argmax(a, axis, keepdims=keepdims)
+
+
+def argmin(a: Operand, /, axis: int | None = None, keepdims: bool = False) -> Array:
+    """Index of the first smallest value along `axis`, or in the flattened `a`.
+
+    >>> lucid.argmin(Tensor([[1.0, 5.0], [3.0, 2.0]]), axis=1)
+    Tensor([0, 1], dtype=int32)
+    """
+    return jnp.argmin(a, axis, keepdims=keepdims)
+
+
+def cumsum(a: Operand, /, axis: int = -1) -> Array:
+    """Running sum along `axis`.
+
+    >>> lucid.cumsum(Tensor([1.0, 2.0, 3.0]))
+    Tensor([1., 3., 6.])
+    """
+    return jnp.cumsum(a, axis)
+
+
+def cumprod(a: Operand, /, axis: int = -1) -> Array:
+    """Running product along `axis`.
+
+    >>> lucid.cumprod(Tensor([1.0, 2.0, 3.0]))
+    Tensor([1., 2., 6.])
+    """
+    return jnp.cumprod(a, axis)
+
+
+def argsort(a: Operand, /, axis: int = -1, descending: bool = False) -> Array:
+    """The indices that sort `a` along `axis`, stably.
+
+    >>> lucid.argsort(Tensor([3.0, 1.0, 2.0]))
+    Tensor([1, 2, 0], dtype=int32)
+    """
+    return jnp.argsort(a, axis, descending=descending)
+
+
+def sort(a: Operand, /, axis: int = -1, descending: bool = False) -> tuple[Array, Array]:
+    """`a` sorted along `axis`, and the indices that sort it, stably.
+
+    >>> lucid.sort(Tensor([3.0, 1.0, 2.0]), descending=True)
+    (Tensor([3., 2., 1.]), Tensor([0, 2, 1], dtype=int32))
+    """
+    order = jnp.argsort(a, axis, descending=descending)
+    return jnp.take_along_axis(a, order, axis), order
+
+
+def topk(a: Operand, /, k: int, axis: int = -1, largest: bool = True) -> tuple[Array, Array]:
+    """The `k` largest (or smallest) values along `axis` in order, and their indices.
+
+    >>> lucid.topk(Tensor([3.0, 1.0, 2.0]), 2)
+    (Tensor([3., 2.]), Tensor([0, 2], dtype=int32))
+    """
+    values, order = sort(a, axis, descending=largest)
+    first = [slice(None)] * values.ndim
+    first[axis] = slice(k)
+    return values[tuple(first)], order[tuple(first)]

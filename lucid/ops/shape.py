@@ -1,0 +1,228 @@
+"""Functions that move, join, split and repeat elements without computing with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+
+from lucid._typing import Array, Axis, Operand, Scalar, Shape
+
+
+def reshape(a: Operand, /, shape: Shape) -> Array:
+    """The same elements in another shape; one size may be -1 and is inferred.
+
+    >>> lucid.reshape(Tensor([1, 2, 3, 4]), (2, -1)).shape
+    (2, 2)
+    """
+    return jnp.reshape(a, shape)
+
+
+def transpose(a: Operand, /, axes: Sequence[int] | None = None) -> Array:
+    """The axes in another order, reversed unless `axes` says otherwise.
+
+    >>> lucid.transpose(lucid.zeros(2, 3, 4), (1, 0, 2)).shape
+    (3, 2, 4)
+    """
+    return jnp.transpose(a, axes)
+
+
+def swapaxes(a: Operand, /, axis1: int, axis2: int) -> Array:
+    """Two axes exchanged.
+
+    >>> lucid.swapaxes(lucid.zeros(2, 3, 4), 0, 2).shape
+    (4, 3, 2)
+    """
+    return jnp.swapaxes(a, axis1, axis2)
+
+
+def squeeze(a: Operand, /, axis: Axis = None) -> Array:
+    """Without the axes of size 1, or without those named.
+
+    >>> lucid.squeeze(lucid.zeros(1, 3, 1), axis=0).shape
+    (3, 1)
+    """
+    return jnp.squeeze(a, axis)
+
+
+def unsqueeze(a: Operand, /, axis: int | Sequence[int]) -> Array:
+    """With new axes of size 1 where `axis` says.
+
+    >>> lucid.unsqueeze(lucid.zeros(3), axis=0).shape
+    (1, 3)
+    """
+    return jnp.expand_dims(a, axis)
+
+
+def flatten(a: Operand, /, start_axis: int = 0, end_axis: int = -1) -> Array:
+    """The axes from `start_axis` to `end_axis`, both included, as one.
+
+    >>> lucid.flatten(lucid.zeros(2, 3, 4), start_axis=1).shape
+    (2, 12)
+    """
+    sizes = jnp.shape(a)
+    if not sizes:
+        return jnp.reshape(a, (1,))
+    start, end = start_axis % len(sizes), end_axis % len(sizes)
+    if start > end:
+        raise ValueError(
+            f"flatten: start_axis {start_axis} lies behind end_axis {end_axis} of shape {sizes}."
+        )
+    return jnp.reshape(a, (*sizes[:start], -1, *sizes[end + 1 :]))
+
+
+def ravel(a: Operand, /) -> Array:
+    """All elements in one axis, in row-major order.
+
+    >>> lucid.ravel(lucid.zeros(2, 3)).shape
+    (6,)
+    """
+    return jnp.ravel(a)
+
+
+def broadcast_to(a: Operand, /, shape: Shape) -> Array:
+    """`a` repeated along new axes and axes of size 1 until it has `shape`.
+
+    >>> lucid.broadcast_to(Tensor([1, 2]), (2, 2))
+    Tensor([[1, 2],
+            [1, 2]], dtype=int32)
+    """
+    return jnp.broadcast_to(a, shape)
+
+
+def expand(a: Operand, /, sizes: Sequence[int]) -> Array:
+    """`broadcast_to`, in which a size of -1 keeps the axis as it is.
+
+    >>> lucid.zeros(1, 3).expand(2, -1).shape
+    (2, 3)
+    """
+    own = jnp.shape(a)
+    new = len(sizes) - len(own)
+    shape = [own[i - new] if size == -1 and i >= new else size for i, size in enumerate(sizes)]
+    return jnp.broadcast_to(a, shape)
+
+
+def concatenate(*arrays: Operand, axis: int = 0) -> Array:
+    """The arrays one behind the other along an axis that they have."""
+    return jnp.concatenate(arrays, axis)
+
+
+def stack(*arrays: Operand, axis: int = 0) -> Array:
+    """The arrays one behind the other along a new axis."""
+    return jnp.stack(arrays, axis)
+
+
+def split(a: Operand, /, size_or_sections: int | Sequence[int], axis: int = 0) -> tuple[Array, ...]:
+    """Pieces of `size_or_sections` along `axis` (the last may be smaller), or of the sizes named.
+
+    >>> [piece.shape for piece in lucid.split(lucid.zeros(5), 2)]
+    [(2,), (2,), (1,)]
+    >>> [piece.shape for piece in lucid.split(lucid.zeros(5), (1, 4))]
+    [(1,), (4,)]
+    """
+    length = jnp.shape(a)[axis]
+    if isinstance(size_or_sections, int):
+        if size_or_sections < 1:
+            raise ValueError(f"split: a piece must have a positive size, got {size_or_sections}.")
+        ends = list(range(size_or_sections, length, size_or_sections))
+    else:
+        ends = [sum(size_or_sections[: i + 1]) for i in range(len(size_or_sections))]
+        if ends[-1] != length:
+            raise ValueError(
+                f"split: the sizes {tuple(size_or_sections)} add up to {ends[-1]}, but axis "
+                f"{axis} has length {length}."
+            )
+        ends.pop()
+    return tuple(jnp.split(a, ends, axis))
+
+
+def chunk(a: Operand, /, chunks: int, axis: int = 0) -> tuple[Array, ...]:
+    """At most `chunks` pieces of equal size along `axis`; the last may be smaller.
+
+    >>> [piece.shape for piece in lucid.chunk(lucid.zeros(5), 2)]
+    [(3,), (2,)]
+    """
+    if chunks < 1:
+        raise ValueError(f"chunk: the number of chunks must be positive, got {chunks}.")
+    return split(a, max(1, -(-jnp.shape(a)[axis] // chunks)), axis)
+
+
+def unbind(a: Operand, /, axis: int = 0) -> tuple[Array, ...]:
+    """The slices along `axis`, without that axis.
+
+    >>> lucid.unbind(Tensor([[1.0, 2.0], [3.0, 4.0]]))
+    (Tensor([1., 2.]), Tensor([3., 4.]))
+    """
+    return tuple(jnp.moveaxis(a, axis, 0))
+
+
+def pad(
+    a: Operand, /, pad_width: int | Sequence[int] | Sequence[Sequence[int]], value: Scalar = 0
+) -> Array:
+    """`a` with `value` before and after each axis; widths as in `numpy.pad`.
+
+    >>> lucid.pad(Tensor([1.0, 2.0]), (1, 2))
+    Tensor([0., 1., 2., 0., 0.])
+    """
+    return jnp.pad(a, pad_width, constant_values=value)
+
+
+def repeat(a: Operand, /, repeats: int | Sequence[int], axis: int | None = None) -> Array:
+    """Each element `repeats` times along `axis`, or of the flattened `a`.
+
+    >>> lucid.repeat(Tensor([1, 2]), 2)
+    Tensor([1, 1, 2, 2], dtype=int32)
+    """
+    return jnp.repeat(a, repeats if isinstance(repeats, int) else jnp.asarray(repeats), axis)
+
+
+def tile(a: Operand, /, reps: int | Sequence[int]) -> Array:
+    """The whole of `a`, `reps` times along each axis.
+
+    >>> lucid.tile(Tensor([1, 2]), 2)
+    Tensor([1, 2, 1, 2], dtype=int32)
+    """
+    return jnp.tile(a, reps)
+
+
+def roll(a: Operand, /, shifts: int | Sequence[int], axis: Axis = None) -> Array:
+    """Elements shifted along `axis`; those that fall off one end enter at the other.
+
+    >>> lucid.roll(Tensor([1, 2, 3]), 1)
+    Tensor([3, 1, 2], dtype=int32)
+    """
+    return jnp.roll(a, shifts, axis)
+
+
+def tril(a: Operand, /, diagonal: int = 0) -> Array:
+    """`a` with zeros above the diagonal of its last two axes.
+
+    >>> lucid.tril(lucid.ones(2, 2))
+    Tensor([[1., 0.],
+            [1., 1.]])
+    """
+    return jnp.tril(a, diagonal)
+
+
+def triu(a: Operand, /, diagonal: int = 0) -> Array:
+    """`a` with zeros below the diagonal of its last two axes.
+
+    >>> lucid.triu(lucid.ones(2, 2))
+    Tensor([[1., 1.],
+            [0., 1.]])
+    """
+    return jnp.triu(a, diagonal)
+
+
+def diagonal(a: Operand, /, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
+    """The diagonal of two axes, as the last axis.
+
+    >>> lucid.diagonal(Tensor([[1.0, 2.0], [3.0, 4.0]]))
+    Tensor([1., 4.])
+    """
+    return jnp.diagonal(a, offset, axis1, axis2)
+
+
+def gather(a: Operand, index: Operand, /, axis: int) -> Array:
+    """The elements of `a` that `index` names along `axis`, in the shape of `index`."""
+    return jnp.take_along_axis(a, index, axis)
