@@ -1,0 +1,18 @@
+"""Convolution, transposed convolution and patches: pure functions on jax arrays.
+
+Read `geometry` (sizes and the trilinear form), then `maps` (the three primitives), `definition`
+(what they mean) and `lowerings` (how the CPU computes them).
+"""
+
+from lucid.ops.conv.functional import conv, conv_transpose
+from lucid.ops.conv.geometry import Padding, Window, check_conv_args
+from lucid.ops.conv.lowerings import force_lowering
+
+__all__ = [
+    "Padding",
+    "Window",
+    "check_conv_args",
+    "conv",
+    "conv_transpose",
+    "force_lowering",
+]

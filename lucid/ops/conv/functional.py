@@ -1,0 +1,184 @@
+"""`conv` and `conv_transpose`: arguments checked, then one of the three maps, then the bias."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+import jax.numpy as jnp
+from jax import Array
+
+from lucid._typing import Size
+from lucid.ops.conv.geometry import (
+    Padding,
+    Window,
+    check_conv_args,
+    check_operands,
+    conv_form,
+    conv_transpose_form,
+    count,
+)
+from lucid.ops.conv.lowerings import force_lowering
+from lucid.ops.conv.maps import bind
+
+PaddingMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
+_PAD_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}  # jnp.pad's names
+
+
+def conv(
+    x: Array,
+    w: Array,
+    b: Array | None = None,
+    /,
+    *,
+    rank: int,
+    stride: Size = 1,
+    padding: Padding = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+    padding_mode: PaddingMode = "zeros",
+) -> Array:
+    """Cross-correlation of `x` with `w` over `rank` spatial axes, plus a bias per channel.
+
+    Shape: x (N, I, *length) or (I, *length), w (O, I // groups, *k), b (O,) ->
+        (N, O, *length') or (O, *length'), with per axis
+        length' = (length + low + high - dilation * (k - 1) - 1) // stride + 1
+
+    Args:
+        rank: 1, 2 or 3.
+        padding: sizes, one (low, high) pair per axis, "valid" (none) or "same" (stride 1: the
+            output is as long as the input; the odd element goes to the high side).
+        padding_mode: what the padding holds: "zeros", "reflect", "replicate" or "circular".
+
+    Raises:
+        TypeError: an argument is not made of integers, or dtypes differ.
+        ValueError: an argument or a shape is out of its range.
+
+    >>> x, w = jnp.arange(5.0).reshape(1, 5), jnp.ones((1, 1, 3))
+    >>> print(conv(x, w, rank=1, padding=1))
+    [[1. 3. 6. 9. 7.]]
+    """
+    name = f"conv{rank}d"
+    check_operands(name, rank, x.shape, w.shape)
+    _check_dtypes(name, x, w, b)
+    batched = x.ndim == rank + 2
+    if not batched:
+        x = x[None]
+    window = check_conv_args(
+        name, rank, x.shape[1], w.shape[0], w.shape[2:], stride, padding, dilation, groups
+    )
+    taken = w.shape[1] * window.groups
+    if x.shape[1] != taken:
+        raise ValueError(
+            f"{name}: a weight of shape {w.shape} with groups={window.groups} takes {taken} input "
+            f"channels (weight.shape[1] * groups), but the input has {x.shape[1]}."
+        )
+    if padding_mode != "zeros":
+        x = _pad(name, x, window, padding_mode)
+        window = dataclasses.replace(window, padding=((0, 0),) * rank)
+    form = conv_form(name, x.shape, w.shape, window)
+    y = bind({"large": x, "kernel": w}, form, force_lowering.value)
+    return _finish(name, y, b, batched)
+
+
+def conv_transpose(
+    x: Array,
+    w: Array,
+    b: Array | None = None,
+    /,
+    *,
+    rank: int,
+    stride: Size = 1,
+    padding: Padding = 0,
+    output_padding: Size = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+    output_size: Size | None = None,
+) -> Array:
+    """Adjoint of `conv` in its input, with the same weight and geometry, plus a bias per channel.
+
+    Shape: x (N, I, *length) or (I, *length), w (I, O // groups, *k), b (O,) ->
+        (N, O, *length') or (O, *length'), with per axis
+        length' = (length - 1) * stride - low - high + dilation * (k - 1) + output_padding + 1
+
+    Args:
+        rank: 1, 2 or 3.
+        padding: what is cropped from the output: sizes, one (low, high) pair per axis, "valid"
+            (nothing) or "same" (dilation * (k - 1) // 2 on both sides).
+        output_padding: more output on the high side, computed and not filled with zeros.
+        output_size: the output's spatial sizes, or its whole shape; output_padding is then
+            ignored. Reachable are stride sizes per axis, from the one that output_padding=0 gives.
+
+    Raises:
+        TypeError: an argument is not made of integers, or dtypes differ.
+        ValueError: an argument or a shape is out of its range, or output_size is not reachable.
+
+    Source: Dumoulin & Visin, arXiv:1603.07285, relationship 14.
+
+    >>> x, w = jnp.array([[1.0, 10.0]]), jnp.array([[[1.0, 2.0, 3.0]]])
+    >>> print(conv_transpose(x, w, rank=1, stride=2))
+    [[ 1.  2. 13. 20. 30.]]
+    """
+    name = f"conv_transpose{rank}d"
+    check_operands(name, rank, x.shape, w.shape)
+    _check_dtypes(name, x, w, b)
+    if isinstance(output_size, Sequence) and len(output_size) == x.ndim:
+        output_size = output_size[-rank:]
+    batched = x.ndim == rank + 2
+    if not batched:
+        x = x[None]
+    groups = count(name, "groups", groups)
+    window = check_conv_args(
+        name, rank, x.shape[1], w.shape[1] * groups, w.shape[2:], stride, padding, dilation,
+        groups, 0 if output_size is not None else output_padding,
+    )  # fmt: skip
+    if x.shape[1] != w.shape[0]:
+        raise ValueError(
+            f"{name}: a weight of shape {w.shape} takes {w.shape[0]} input channels "
+            f"(weight.shape[0]), but the input has {x.shape[1]}."
+        )
+    form = conv_transpose_form(name, x.shape, w.shape, window, output_size)
+    y = bind({"small": x, "kernel": w}, form, force_lowering.value)
+    return _finish(name, y, b, batched)
+
+
+def _check_dtypes(name: str, x: Array, w: Array, b: Array | None) -> None:
+    dtypes = [str(v.dtype) for v in (x, w, b) if v is not None]
+    if len(set(dtypes)) > 1:
+        raise TypeError(
+            f"{name}: input, weight and bias must have one dtype, got {', '.join(dtypes)}. "
+            "Convert them with astype."
+        )
+
+
+def _pad(name: str, x: Array, window: Window, mode: PaddingMode) -> Array:
+    if mode not in _PAD_MODES:
+        raise ValueError(
+            f"{name}: padding_mode must be 'zeros', 'reflect', 'replicate' or 'circular', "
+            f"got {mode!r}."
+        )
+    lengths = x.shape[2:]
+    available = {"reflect": 1, "circular": 0}
+    if mode in available and any(
+        max(pair) > length - available[mode]
+        for pair, length in zip(window.padding, lengths, strict=True)
+    ):
+        relation = "smaller than" if mode == "reflect" else "at most"
+        raise ValueError(
+            f"{name}: padding_mode={mode!r} needs a padding {relation} the input on each axis, "
+            f"got padding={window.padding} for input size {lengths}."
+        )
+    return jnp.pad(x, ((0, 0), (0, 0), *window.padding), mode=_PAD_MODES[mode])
+
+
+def _finish(name: str, y: Array, b: Array | None, batched: bool) -> Array:
+    if b is not None:
+        channels = y.shape[1]
+        if b.shape != (channels,):
+            raise ValueError(
+                f"{name}: bias must have shape ({channels},), one per output channel, "
+                f"got {b.shape}."
+            )
+        y = y + b.reshape(channels, *(1,) * (y.ndim - 2))
+    return y if batched else y[0]

@@ -1,0 +1,142 @@
+"""Three bilinear primitives, each other's transposes, behind every convolution and gradient.
+
+A `Form` joins small, large and kernel in one trilinear sum. Each primitive takes two of the three
+and returns the derivative of that sum in the third:
+
+    conv            (large, kernel) -> small    a convolution
+    conv_transpose  (small, kernel) -> large    its transpose
+    conv_kernel     (small, large) -> kernel    the gradient of either in the kernel
+
+Differentiating any of them gives another of them, so every derivative of any order, forward or
+reverse, runs through these three and is as fast as they are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.core import ShapedArray
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from lucid.ops.conv import lowerings
+from lucid.ops.conv.geometry import Form
+
+conv_p = Primitive("conv")
+conv_transpose_p = Primitive("conv_transpose")
+conv_kernel_p = Primitive("conv_kernel")
+
+# The role of an array in the form, for each primitive's operands and then its result.
+ROLES = {
+    conv_p: ("large", "kernel", "small"),
+    conv_transpose_p: ("small", "kernel", "large"),
+    conv_kernel_p: ("small", "large", "kernel"),
+}
+
+
+def bind(values: dict[str, Array], form: Form, lowering: str) -> Array:
+    """The map whose operands are `values`, given by their roles."""
+    (primitive,) = (p for p, (*operands, _) in ROLES.items() if set(operands) == set(values))
+    lhs, rhs, _ = ROLES[primitive]
+    out: Array = primitive.bind(values[lhs], values[rhs], form=form, lowering=lowering)
+    return out
+
+
+def _abstract(
+    out: str, lhs: ShapedArray, rhs: ShapedArray, *, form: Form, lowering: str
+) -> ShapedArray:
+    return ShapedArray(getattr(form, f"{out}_shape"), lhs.dtype)
+
+
+# vmap. Each pair of arrays shares one axis of the form: (batch), the channels of small, or those
+# of large. An axis mapped in one operand is folded into the axis which that operand shares with
+# the result; an axis mapped in both operands becomes groups.
+_SHARED = {
+    frozenset({"small", "large"}): "batch",
+    frozenset({"small", "kernel"}): "small_channels",
+    frozenset({"large", "kernel"}): "large_channels",
+}
+# Where an axis of the form lies in an array: the axis, and whether groups are its outer part.
+_PLACE = {
+    "batch": {"small": (0, False), "large": (0, False)},
+    "small_channels": {"small": (1, True), "kernel": (0, True)},
+    "large_channels": {"large": (1, True), "kernel": (1, False)},
+    "groups": {"small": (1, False), "large": (1, False), "kernel": (0, False)},
+}
+
+
+def _batch(
+    primitive: Primitive,
+    operands: tuple[Array, Array],
+    axes: tuple[int | None, int | None],
+    *,
+    form: Form,
+    lowering: str,
+) -> tuple[Array, int]:
+    *roles, out = ROLES[primitive]
+    mapped = [role for role, axis in zip(roles, axes, strict=True) if axis is not None]
+    into = "groups" if len(mapped) == 2 else _SHARED[frozenset({mapped[0], out})]
+    size = next(v.shape[a] for v, a in zip(operands, axes, strict=True) if a is not None)
+
+    folded = []
+    for value, axis, role in zip(operands, axes, roles, strict=True):
+        if axis is not None:
+            place, grouped = _PLACE[into][role]
+            value = _fold(value, axis, place, form.groups if grouped else 1)
+        folded.append(value)
+
+    changes = {into: size * getattr(form, into)}
+    if into == "groups":
+        changes |= {c: size * getattr(form, c) for c in ("small_channels", "large_channels")}
+    form_of_all = dataclasses.replace(form, **changes)
+    result = primitive.bind(*folded, form=form_of_all, lowering=lowering)
+    place, grouped = _PLACE[into][out]
+    return _unfold(result, place, form.groups if grouped else 1, size)
+
+
+def _fold(value: Array, axis: int, place: int, groups: int) -> Array:
+    """Merge the mapped axis into the axis `place`: (g m) becomes (g mapped m)."""
+    value = jnp.moveaxis(value, axis, place)
+    mapped, length = value.shape[place : place + 2]
+    value = value.reshape(
+        *value.shape[:place], mapped, groups, length // groups, *value.shape[place + 2 :]
+    )
+    value = value.swapaxes(place, place + 1)
+    return value.reshape(*value.shape[:place], mapped * length, *value.shape[place + 3 :])
+
+
+def _unfold(value: Array, place: int, groups: int, mapped: int) -> tuple[Array, int]:
+    """Take the mapped axis out again; the result is mapped along `place`."""
+    rest = value.shape[place] // (groups * mapped)
+    value = value.reshape(*value.shape[:place], groups, mapped, rest, *value.shape[place + 1 :])
+    value = value.swapaxes(place, place + 1)
+    return value.reshape(*value.shape[: place + 1], groups * rest, *value.shape[place + 3 :]), place
+
+
+def _register(primitive: Primitive) -> None:
+    lhs, rhs, out = ROLES[primitive]
+    primitive.def_impl(jax.jit(primitive.bind, static_argnames=("form", "lowering")))
+    primitive.def_abstract_eval(partial(_abstract, out))
+    ad.defbilinear(
+        primitive,
+        lambda ct, _, b, *, form, lowering: bind({out: ct, rhs: b}, form, lowering),
+        lambda ct, a, _, *, form, lowering: bind({out: ct, lhs: a}, form, lowering),
+    )
+    batching.primitive_batchers[primitive] = partial(_batch, primitive)
+
+    def anywhere(a: Array, b: Array, *, form: Form, lowering: str) -> Array:
+        return lowerings.run("definition", out, form, a, b)
+
+    def on_cpu(a: Array, b: Array, *, form: Form, lowering: str) -> Array:
+        return lowerings.run(lowerings.resolve(lowering, out, form), out, form, a, b)
+
+    mlir.register_lowering(primitive, mlir.lower_fun(anywhere, multiple_results=False))
+    mlir.register_lowering(primitive, mlir.lower_fun(on_cpu, multiple_results=False), "cpu")
+
+
+for _primitive in ROLES:
+    _register(_primitive)
