@@ -6,7 +6,7 @@ by a pure function that JAX compiles.
 
 from math import inf, pi
 
-from lucid import autograd, random
+from lucid import autograd, nn, random
 from lucid._apply import apply
 from lucid._array import (
     BFloat16,
@@ -202,6 +202,7 @@ __all__ = [
     "minimum",
     "multiply",
     "newaxis",
+    "nn",
     "no_grad",
     "ones",
     "ones_like",

@@ -124,11 +124,12 @@ def lift(fn: Callable[..., Any]) -> Callable[..., Any]:
             args = args[:arity]
             for name, value in static.items():
                 if isinstance(value, list):
-                    static[name] = _frozen(value)
+                    static[name] = frozen(value)
         return apply(fn, *args, **static)
 
     return lifted
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if isinstance(value, (list, tuple)) else value
+def frozen(value: Any) -> Any:
+    """`value` with its lists as tuples, so that it can be a static argument."""
+    return tuple(map(frozen, value)) if isinstance(value, (list, tuple)) else value

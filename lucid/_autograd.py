@@ -114,6 +114,7 @@ class Node:
         "__weakref__",
         "arrays",
         "edges",
+        "gate",
         "hooks",
         "kept",
         "n_outputs",
@@ -132,6 +133,7 @@ class Node:
         self.n_outputs = n_outputs
         self.order = next(_creation_order)
         self.hooks: dict[int, dict[int, Hook]] | None = None  # by output index
+        self.gate: Hook | None = None  # sees and may replace the gradients of all outputs at once
         self.kept: dict[int, weakref.ref[Any]] | None = None  # Tensors that want their gradient
 
     def free(self) -> None:
@@ -253,6 +255,8 @@ def _visit(
         for i, hooks in node.hooks.items():
             if cotangents[i] is not None:
                 cotangents[i] = _run_hooks(hooks, cotangents[i])
+    if node.gate is not None:
+        cotangents[:] = node.gate(cotangents)
     if node.kept is not None:
         for i, ref in node.kept.items():
             tensor = ref()

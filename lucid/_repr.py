@@ -21,7 +21,7 @@ def tensor_repr(tensor: Tensor) -> str:
     if isinstance(data, jax.core.Tracer):
         values = f"<traced {data.dtype}{list(data.shape)}>"
     else:
-        values = np.array2string(np.asarray(data), separator=", ", prefix=f"{name}(")
+        values = np.array2string(np.asarray(data), precision=4, separator=", ", prefix=f"{name}(")
         if data.dtype != _array.Float32:
             notes.append(f"dtype={data.dtype}")
         if data.devices() != {jax.devices()[0]}:

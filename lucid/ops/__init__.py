@@ -1,5 +1,25 @@
 """Pure functions from jax arrays to jax arrays; they know nothing of Tensor."""
 
-from lucid.ops import elementwise, indexing, linalg, random, reduce, shape
+from lucid.ops import (
+    activation,
+    conv,
+    elementwise,
+    indexing,
+    linalg,
+    loss,
+    random,
+    reduce,
+    shape,
+)
 
-__all__ = ["elementwise", "indexing", "linalg", "random", "reduce", "shape"]
+__all__ = [
+    "activation",
+    "conv",
+    "elementwise",
+    "indexing",
+    "linalg",
+    "loss",
+    "random",
+    "reduce",
+    "shape",
+]

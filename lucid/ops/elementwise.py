@@ -53,7 +53,7 @@ def floor_div(a: Operand, b: Operand, /) -> Array:
 def remainder(a: Operand, b: Operand, /) -> Array:
     """Remainder of `a // b`, with the sign of `b`.
 
-    >>> lucid.remainder(Tensor([-3, 4]), Tensor([2, 3]))
+    >>> Tensor([-3, 4]) % Tensor([2, 3])
     Tensor([1, 1], dtype=int32)
     """
     return jnp.remainder(a, b)
@@ -187,7 +187,7 @@ def invert(a: Operand, /) -> Array:
 def negative(a: Operand, /) -> Array:
     """`-a`.
 
-    >>> lucid.negative(Tensor([1.0, -2.0]))
+    >>> -Tensor([1.0, -2.0])
     Tensor([-1.,  2.])
     """
     return jnp.negative(a)
@@ -251,7 +251,7 @@ def exp(a: Operand, /) -> Array:
     """e to the power `a`.
 
     >>> lucid.exp(Tensor([0.0, 1.0]))
-    Tensor([1.       , 2.7182817])
+    Tensor([1.    , 2.7183])
     """
     return jnp.exp(a)
 
@@ -260,7 +260,7 @@ def log(a: Operand, /) -> Array:
     """Natural logarithm.
 
     >>> lucid.log(Tensor([1.0, 2.0]))
-    Tensor([0.       , 0.6931472])
+    Tensor([0.    , 0.6931])
     """
     return jnp.log(a)
 
@@ -278,7 +278,7 @@ def sin(a: Operand, /) -> Array:
     """Sine of an angle in radians.
 
     >>> lucid.sin(Tensor([0.0, 1.0]))
-    Tensor([0.      , 0.841471])
+    Tensor([0.    , 0.8415])
     """
     return jnp.sin(a)
 
@@ -287,7 +287,7 @@ def cos(a: Operand, /) -> Array:
     """Cosine of an angle in radians.
 
     >>> lucid.cos(Tensor([0.0, 1.0]))
-    Tensor([1.       , 0.5403023])
+    Tensor([1.    , 0.5403])
     """
     return jnp.cos(a)
 
@@ -296,7 +296,7 @@ def tan(a: Operand, /) -> Array:
     """Tangent of an angle in radians.
 
     >>> lucid.tan(Tensor([0.0, 1.0]))
-    Tensor([0.       , 1.5574077])
+    Tensor([0.    , 1.5574])
     """
     return jnp.tan(a)
 
@@ -305,7 +305,7 @@ def arcsin(a: Operand, /) -> Array:
     """Inverse sine, in radians.
 
     >>> lucid.arcsin(Tensor([0.0, 1.0]))
-    Tensor([0.       , 1.5707964])
+    Tensor([0.    , 1.5708])
     """
     return jnp.arcsin(a)
 
@@ -314,7 +314,7 @@ def arccos(a: Operand, /) -> Array:
     """Inverse cosine, in radians.
 
     >>> lucid.arccos(Tensor([1.0, 0.0]))
-    Tensor([0.       , 1.5707964])
+    Tensor([0.    , 1.5708])
     """
     return jnp.arccos(a)
 
@@ -323,7 +323,7 @@ def arctan(a: Operand, /) -> Array:
     """Inverse tangent, in radians.
 
     >>> lucid.arctan(Tensor([0.0, 1.0]))
-    Tensor([0.       , 0.7853982])
+    Tensor([0.    , 0.7854])
     """
     return jnp.arctan(a)
 
@@ -332,7 +332,7 @@ def sinh(a: Operand, /) -> Array:
     """Hyperbolic sine.
 
     >>> lucid.sinh(Tensor([0.0, 1.0]))
-    Tensor([0.       , 1.1752012])
+    Tensor([0.    , 1.1752])
     """
     return jnp.sinh(a)
 
@@ -341,7 +341,7 @@ def cosh(a: Operand, /) -> Array:
     """Hyperbolic cosine.
 
     >>> lucid.cosh(Tensor([0.0, 1.0]))
-    Tensor([1.       , 1.5430806])
+    Tensor([1.    , 1.5431])
     """
     return jnp.cosh(a)
 
@@ -350,7 +350,7 @@ def tanh(a: Operand, /) -> Array:
     """Hyperbolic tangent.
 
     >>> lucid.tanh(Tensor([0.0, 1.0]))
-    Tensor([0.       , 0.7615942])
+    Tensor([0.    , 0.7616])
     """
     return jnp.tanh(a)
 

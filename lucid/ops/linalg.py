@@ -54,3 +54,14 @@ def tensordot(
 def einsum(*operands: Operand, subscripts: str) -> Array:
     """Sum of products that `subscripts` names, in Einstein's notation."""
     return jnp.einsum(subscripts, *operands)
+
+
+def linear(x: Operand, weight: Operand, bias: Operand | None = None, /) -> Array:
+    """`x @ weight.T + bias`."""
+    if jnp.ndim(weight) != 2 or jnp.shape(x)[-1:] != jnp.shape(weight)[1:]:
+        raise ValueError(
+            "linear: the last axis of the input must be as long as the last of the weight, which "
+            f"has two axes; got input {jnp.shape(x)} and weight {jnp.shape(weight)}."
+        )
+    y = jnp.matmul(x, jnp.swapaxes(weight, 0, 1))
+    return y if bias is None else y + bias

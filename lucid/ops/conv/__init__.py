@@ -4,14 +4,16 @@ Read `geometry` (sizes and the trilinear form), then `maps` (the three primitive
 (what they mean) and `lowerings` (how the CPU computes them).
 """
 
-from lucid.ops.conv.functional import conv, conv_transpose
+from lucid.ops.conv.functional import PaddingMode, check_padding_mode, conv, conv_transpose
 from lucid.ops.conv.geometry import Padding, Window, check_conv_args
 from lucid.ops.conv.lowerings import force_lowering
 
 __all__ = [
     "Padding",
+    "PaddingMode",
     "Window",
     "check_conv_args",
+    "check_padding_mode",
     "conv",
     "conv_transpose",
     "force_lowering",

@@ -152,12 +152,17 @@ def _check_dtypes(name: str, x: Array, w: Array, b: Array | None) -> None:
         )
 
 
-def _pad(name: str, x: Array, window: Window, mode: PaddingMode) -> Array:
-    if mode not in _PAD_MODES:
+def check_padding_mode(name: str, mode: PaddingMode) -> None:
+    """Refuse a padding mode that `conv` does not know."""
+    if mode != "zeros" and mode not in _PAD_MODES:
         raise ValueError(
             f"{name}: padding_mode must be 'zeros', 'reflect', 'replicate' or 'circular', "
             f"got {mode!r}."
         )
+
+
+def _pad(name: str, x: Array, window: Window, mode: PaddingMode) -> Array:
+    check_padding_mode(name, mode)
     lengths = x.shape[2:]
     available = {"reflect": 1, "circular": 0}
     if mode in available and any(

@@ -1,0 +1,122 @@
+"""Hooks of a Module, and a call that runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from lucid._apply import apply
+from lucid._tensor import Tensor
+from lucid._typing import Array
+
+Gradients: TypeAlias = tuple[Tensor | None, ...]
+
+
+class ModuleHooks:
+    """The hooks of one Module, by kind."""
+
+    def __init__(self) -> None:
+        self.forward_pre: dict[int, Any] = {}
+        self.forward: dict[int, Any] = {}
+        self.backward_pre: dict[int, Any] = {}
+        self.backward: dict[int, Any] = {}
+
+    def call(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """`module.forward(*args, **kwargs)` between the hooks."""
+        for hook, with_kwargs in list(self.forward_pre.values()):
+            if with_kwargs:
+                changed = hook(module, args, kwargs)
+                args, kwargs = (args, kwargs) if changed is None else changed
+            else:
+                changed = hook(module, args)
+                if changed is not None:
+                    args = changed if isinstance(changed, tuple) else (changed,)
+        backward = _BackwardHooks(module, self) if self.backward or self.backward_pre else None
+        if backward is not None:
+            args = backward.enter(args)
+        output = module.forward(*args, **kwargs)
+        for hook, with_kwargs in list(self.forward.values()):
+            changed = (
+                hook(module, args, kwargs, output) if with_kwargs else hook(module, args, output)
+            )
+            output = output if changed is None else changed
+        return output if backward is None else backward.leave(output)
+
+
+def _identity(*arrays: Array) -> tuple[Array, ...]:
+    return arrays
+
+
+class _BackwardHooks:
+    """Two identities around one call, whose nodes see the gradients of all inputs and outputs."""
+
+    def __init__(self, module: Any, hooks: ModuleHooks) -> None:
+        self.module = module
+        self.hooks = hooks
+        self.grad_output: Gradients = ()
+        self.n_inputs: int | None = None  # None while no input requires a gradient
+
+    def enter(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        at = [i for i, x in enumerate(args) if isinstance(x, Tensor)]
+        passed = apply(_identity, *(args[i] for i in at))
+        if any(_node_of(x) for x in passed):
+            node = next(n for n in map(_node_of, passed) if n)
+            node.gate = _gate(self.on_inputs)
+            self.n_inputs = len(passed)
+        replaced = list(args)
+        for i, x in zip(at, passed, strict=True):
+            replaced[i] = x
+        return tuple(replaced)
+
+    def leave(self, output: Any) -> Any:
+        single = isinstance(output, Tensor)
+        outputs = output if isinstance(output, (tuple, list)) else (output,)
+        if not all(isinstance(y, Tensor) for y in outputs):
+            raise TypeError(
+                f"{type(self.module).__name__}: backward hooks need a Tensor or a tuple of Tensors "
+                f"as output, got {type(output).__name__}."
+            )
+        passed = apply(_identity, *outputs)
+        node = next((n for n in map(_node_of, passed) if n), None)
+        if node is not None:
+            node.gate = _gate(self.on_outputs)
+        return passed[0] if single else passed
+
+    def on_outputs(self, gradients: Gradients) -> Gradients:
+        for hook in list(self.hooks.backward_pre.values()):
+            changed = hook(self.module, gradients)
+            gradients = gradients if changed is None else _as_tuple(changed)
+        self.grad_output = gradients
+        if self.n_inputs is None:
+            self.on_inputs((None,))
+        return gradients
+
+    def on_inputs(self, gradients: Gradients) -> Gradients:
+        for hook in list(self.hooks.backward.values()):
+            changed = hook(self.module, gradients, self.grad_output)
+            gradients = gradients if changed is None else _as_tuple(changed)
+        return gradients
+
+
+def _gate(fn: Callable[[Gradients], Gradients]) -> Callable[[list[Any]], list[Any]]:
+    """`fn`, which deals in Tensors, for a walk that may deal in arrays."""
+
+    def gate(cotangents: list[Any]) -> list[Any]:
+        recorded = any(isinstance(ct, Tensor) for ct in cotangents)
+        given = [ct if ct is None or recorded else Tensor._wrap(ct) for ct in cotangents]
+        result = fn(tuple(given))
+        if len(result) != len(given):
+            raise ValueError(
+                f"a backward hook must return {len(given)} gradients, got {len(result)}."
+            )
+        return [ct if ct is None or recorded else ct._data for ct in result]
+
+    return gate
+
+
+def _node_of(tensor: Tensor) -> Any:
+    return tensor._node
+
+
+def _as_tuple(gradients: Any) -> Gradients:
+    return gradients if isinstance(gradients, tuple) else (gradients,)

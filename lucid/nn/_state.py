@@ -1,0 +1,50 @@
+"""Loading a state_dict: check everything, then assign."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+
+from lucid._array import as_array
+from lucid._tensor import Tensor
+from lucid._typing import Array
+
+
+class IncompatibleKeys(NamedTuple):
+    """The names that `load_state_dict(strict=False)` passed over."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+def load_state(
+    owner: str, targets: Mapping[str, Tensor], values: Mapping[str, Any], strict: bool
+) -> IncompatibleKeys:
+    """Assign `values` to the Tensors in `targets` by name, all of them or none."""
+    missing = [name for name in targets if name not in values]
+    unexpected = [name for name in values if name not in targets]
+    problems = []
+    if strict and missing:
+        problems.append(f"missing: {', '.join(missing)}")
+    if strict and unexpected:
+        problems.append(f"unexpected: {', '.join(unexpected)}")
+    loaded: dict[str, Array] = {}
+    for name, target in targets.items():
+        if name not in values:
+            continue
+        value = values[name]
+        array = as_array(value.data if isinstance(value, Tensor) else value)
+        if array.shape != target.shape:
+            problems.append(f"{name}: shape {array.shape} instead of {target.shape}")
+        else:
+            loaded[name] = jax.device_put(array.astype(target.dtype), target.data.sharding)
+    if problems:
+        raise ValueError(
+            f"load_state_dict: the state does not fit this {owner}, and nothing was changed.\n  "
+            + "\n  ".join(problems)
+        )
+    for name, array in loaded.items():
+        targets[name].data = array
+    return IncompatibleKeys(missing, unexpected)

@@ -1,0 +1,220 @@
+"""Modules that hold other Modules or Parameters in order or by name."""
+
+from __future__ import annotations
+
+import itertools
+import operator
+from collections import OrderedDict
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from typing import Any, Generic, Self, TypeVar, overload
+
+from lucid.nn.module import Module
+from lucid.nn.parameter import Parameter
+
+T = TypeVar("T", Module, Parameter)
+
+
+class _Items(Module, Generic[T]):
+    """What lists and dictionaries of Modules or of Parameters share."""
+
+    _kind: type  # Module or Parameter
+    _registry_name: str
+
+    @property
+    def _items(self) -> dict[str, T]:
+        return getattr(self, self._registry_name)
+
+    def _check(self, value: Any) -> None:
+        if not isinstance(value, self._kind):
+            raise TypeError(
+                f"{type(self).__name__} holds {self._kind.__name__}s, got {type(value).__name__}."
+            )
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
+class _List(_Items[T]):
+    def __init__(self, items: Iterable[T] = ()) -> None:
+        super().__init__()
+        self.extend(items)
+
+    def _replace(self, values: Iterable[T]) -> None:
+        values = list(values)
+        for value in values:
+            self._check(value)
+        self._items.clear()
+        self._items.update((str(i), value) for i, value in enumerate(values))
+
+    def _position(self, index: int) -> str:
+        position = operator.index(index)
+        if not -len(self) <= position < len(self):
+            raise IndexError(
+                f"{type(self).__name__}: index {position} is out of range for {len(self)} items."
+            )
+        return str(position % len(self))
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(list(self._items.values()))
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self, index: int | slice) -> T | Self:
+        if isinstance(index, slice):
+            return type(self)().extend(list(self)[index])
+        return self._items[self._position(index)]
+
+    def __setitem__(self, index: int, value: T) -> None:
+        self._check(value)
+        self._items[self._position(index)] = value
+
+    def __delitem__(self, index: int | slice) -> None:
+        values = list(self)
+        del values[index if isinstance(index, slice) else int(self._position(index))]
+        self._replace(values)
+
+    def append(self, value: T) -> Self:
+        """Put one more at the end."""
+        self._replace([*self, value])
+        return self
+
+    def extend(self, values: Iterable[T]) -> Self:
+        """Put several more at the end."""
+        self._replace(itertools.chain(self, values))
+        return self
+
+    def insert(self, index: int, value: T) -> None:
+        """Put one more before position `index`."""
+        values = list(self)
+        values.insert(index, value)
+        self._replace(values)
+
+
+class _Dict(_Items[T]):
+    def __init__(self, items: Mapping[str, T] | Iterable[tuple[str, T]] = ()) -> None:
+        super().__init__()
+        self.update(items)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._items
+
+    def __getitem__(self, key: str) -> T:
+        return self._items[key]
+
+    def __setitem__(self, key: str, value: T) -> None:
+        self._check(value)
+        self._check_new(type(self).__name__, key, value, self._kind)
+        self._items[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self._items[key]
+
+    def keys(self) -> KeysView[str]:
+        """The names."""
+        return self._items.keys()
+
+    def values(self) -> ValuesView[T]:
+        """What the names stand for."""
+        return self._items.values()
+
+    def items(self) -> ItemsView[str, T]:
+        """The names with what they stand for."""
+        return self._items.items()
+
+    def update(self, items: Mapping[str, T] | Iterable[tuple[str, T]]) -> None:
+        """Add or replace several."""
+        pairs = list(items.items() if isinstance(items, Mapping) else items)
+        for _, value in pairs:
+            self._check(value)
+        for key, value in pairs:
+            self[key] = value
+
+    def pop(self, key: str) -> T:
+        """Take one out and return it."""
+        return self._items.pop(key)
+
+    def clear(self) -> None:
+        """Take all out."""
+        self._items.clear()
+
+
+class ModuleList(_List[Module]):
+    """A list of Modules, all registered.
+
+    >>> layers = nn.ModuleList([nn.Linear(4, 4), nn.ReLU()])
+    >>> len(layers), len(list(layers.parameters()))
+    (2, 2)
+    """
+
+    _kind = Module
+    _registry_name = "_modules"
+
+
+class ParameterList(_List[Parameter]):
+    """A list of Parameters, all registered.
+
+    >>> len(list(nn.ParameterList([nn.Parameter([1.0]), nn.Parameter([2.0])]).parameters()))
+    2
+    """
+
+    _kind = Parameter
+    _registry_name = "_parameters"
+
+    def extra_repr(self) -> str:
+        return ", ".join(str(parameter.shape) for parameter in self)
+
+
+class ModuleDict(_Dict[Module]):
+    """Modules by name, all registered.
+
+    >>> nn.ModuleDict({"up": nn.ConvTranspose2d(4, 2, 2), "act": nn.ReLU()})["act"]
+    ReLU()
+    """
+
+    _kind = Module
+    _registry_name = "_modules"
+
+
+class ParameterDict(_Dict[Parameter]):
+    """Parameters by name, all registered.
+
+    >>> list(nn.ParameterDict({"scale": nn.Parameter([1.0])}))
+    ['scale']
+    """
+
+    _kind = Parameter
+    _registry_name = "_parameters"
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{name}: {parameter.shape}" for name, parameter in self.items())
+
+
+class Sequential(_List[Module]):
+    """Modules applied one after the other; also made from an OrderedDict of named Modules.
+
+    >>> nn.Sequential(nn.Linear(4, 2), nn.ReLU())(lucid.zeros(1, 4)).shape
+    (1, 2)
+    """
+
+    _kind = Module
+    _registry_name = "_modules"
+
+    def __init__(self, *modules: Module | OrderedDict[str, Module]) -> None:
+        Module.__init__(self)
+        if len(modules) == 1 and isinstance(modules[0], OrderedDict):
+            for name, module in modules[0].items():
+                self.add_module(name, module)
+        else:
+            self._replace(modules)  # type: ignore[arg-type]  # checked by _replace
+
+    def forward(self, input: Any) -> Any:
+        """The last Module's output."""
+        for module in self._modules.values():
+            assert module is not None
+            input = module(input)
+        return input

@@ -1,0 +1,388 @@
+"""Convolution and transposed convolution layers; 1-d, 2-d and 3-d are one N-d class each."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+
+from lucid import ops
+from lucid._apply import apply
+from lucid._tensor import Tensor
+from lucid._typing import Size
+from lucid.nn import init
+from lucid.nn.module import Module
+from lucid.nn.parameter import Parameter
+from lucid.ops.conv import Padding, PaddingMode, Window, check_conv_args, check_padding_mode
+
+
+class _ConvNd(Module):
+    """What all convolutions share: arguments, Parameters and their initial values."""
+
+    rank: ClassVar[int]
+    padding: str | tuple[int, ...] | tuple[tuple[int, int], ...]
+
+    def _set_up(
+        self,
+        window: Window,
+        padding: Padding,
+        in_channels: int,
+        out_channels: int,
+        weight_channels: tuple[int, int],
+        bias: bool,
+    ) -> None:
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.kernel_size, self.stride, self.dilation = window.kernel, window.stride, window.dilation
+        self.groups = window.groups
+        if isinstance(padding, str):
+            self.padding = padding
+        elif all(low == high for low, high in window.padding):
+            self.padding = tuple(low for low, _ in window.padding)
+        else:
+            self.padding = window.padding
+        self.weight = Parameter(np.zeros((*weight_channels, *window.kernel)))
+        self.bias = Parameter(np.zeros(out_channels)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw weight and bias anew."""
+        init.kaiming_uniform(self.weight, a=math.sqrt(5))
+        if self.bias is not None:
+            bound = 1 / math.sqrt(init.fans(self.weight)[0])
+            init.uniform(self.bias, -bound, bound)
+
+    def extra_repr(self) -> str:
+        parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"]
+        ones, zeros = (1,) * self.rank, (0,) * self.rank
+        for name, default in (
+            ("stride", ones),
+            ("padding", zeros),
+            ("output_padding", zeros),
+            ("dilation", ones),
+            ("groups", 1),
+            ("padding_mode", "zeros"),
+        ):
+            value = getattr(self, name, default)
+            if value != default:
+                parts.append(f"{name}={value!r}")
+        if self.bias is None:
+            parts.append("bias=False")
+        return ", ".join(parts)
+
+
+class _Conv(_ConvNd):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Padding = 0,
+        dilation: Size = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: PaddingMode = "zeros",
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        window = check_conv_args(
+            name,
+            self.rank,
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+        )
+        check_padding_mode(name, padding_mode)
+        self.padding_mode = padding_mode
+        channels = (out_channels, in_channels // window.groups)
+        self._set_up(window, padding, in_channels, out_channels, channels, bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The convolution of `input`."""
+        return apply(
+            ops.conv.conv,
+            input,
+            self.weight,
+            self.bias,
+            rank=self.rank,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            groups=self.groups,
+            padding_mode=self.padding_mode,
+        )
+
+
+class _ConvTranspose(_ConvNd):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Size,
+        stride: Size = 1,
+        padding: Padding = 0,
+        output_padding: Size = 0,
+        dilation: Size = 1,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        window = check_conv_args(
+            type(self).__name__,
+            self.rank,
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+            output_padding,
+        )
+        self.output_padding = window.output_padding
+        channels = (in_channels, out_channels // window.groups)
+        self._set_up(window, padding, in_channels, out_channels, channels, bias)
+
+    def forward(self, input: Tensor, output_size: Size | None = None) -> Tensor:
+        """The transposed convolution of `input`.
+
+        Args:
+            output_size: the output's spatial sizes, or its whole shape; `output_padding` is then
+                ignored. Reachable are `stride` sizes per axis, from the one that
+                `output_padding=0` gives.
+
+        Raises:
+            ValueError: the input does not fit, or `output_size` cannot be reached.
+        """
+        return apply(
+            ops.conv.conv_transpose,
+            input,
+            self.weight,
+            self.bias,
+            rank=self.rank,
+            stride=self.stride,
+            padding=self.padding,
+            output_padding=self.output_padding,
+            dilation=self.dilation,
+            groups=self.groups,
+            output_size=tuple(output_size) if isinstance(output_size, list) else output_size,
+        )
+
+
+class Conv1d(_Conv):
+    """1-d cross-correlation: each output channel sums `weight` times windows of the input.
+
+    Weight and bias are drawn from U(-sqrt(k), sqrt(k)), k = 1 / fan_in, as PyTorch's, with
+    fan_in = in_channels // groups * prod(kernel_size).
+
+    Shape: (N, I, L) or (I, L) -> (N, O, L') or (O, L'), per axis
+        L' = (L + low + high - dilation * (kernel - 1) - 1) // stride + 1,
+        weight (out_channels, in_channels // groups, kL), bias (out_channels,) or None
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: an integer, or one per axis; so are stride and dilation.
+        stride: distance between windows.
+        padding: sizes, one (low, high) pair per axis, "valid" (none) or "same" (the output is as
+            long as the input; stride 1 only).
+        dilation: distance between the elements of a window.
+        groups: into how many groups, convolved independently, the channels are divided.
+        bias: whether a bias is added.
+        padding_mode: what the padding holds: "zeros", "reflect", "replicate" or "circular".
+
+    Raises:
+        ValueError: an argument is out of its range, or groups do not divide the channels.
+        TypeError: an argument is not made of integers.
+
+    >>> nn.Conv1d(3, 8, kernel_size=3, stride=2, padding=1)(lucid.zeros(1, 3, 8)).shape
+    (1, 8, 4)
+    """
+
+    rank = 1
+
+
+class Conv2d(_Conv):
+    """2-d cross-correlation: each output channel sums `weight` times windows of the input.
+
+    Weight and bias are drawn from U(-sqrt(k), sqrt(k)), k = 1 / fan_in, as PyTorch's, with
+    fan_in = in_channels // groups * prod(kernel_size).
+
+    Shape: (N, I, H, W) or (I, H, W) -> (N, O, H', W') or (O, H', W'), per axis
+        L' = (L + low + high - dilation * (kernel - 1) - 1) // stride + 1,
+        weight (out_channels, in_channels // groups, kH, kW), bias (out_channels,) or None
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: an integer, or one per axis; so are stride and dilation.
+        stride: distance between windows.
+        padding: sizes, one (low, high) pair per axis, "valid" (none) or "same" (the output is as
+            long as the input; stride 1 only).
+        dilation: distance between the elements of a window.
+        groups: into how many groups, convolved independently, the channels are divided.
+        bias: whether a bias is added.
+        padding_mode: what the padding holds: "zeros", "reflect", "replicate" or "circular".
+
+    Raises:
+        ValueError: an argument is out of its range, or groups do not divide the channels.
+        TypeError: an argument is not made of integers.
+
+    >>> nn.Conv2d(3, 8, kernel_size=3, stride=2, padding=1)(lucid.zeros(1, 3, 8, 8)).shape
+    (1, 8, 4, 4)
+    """
+
+    rank = 2
+
+
+class Conv3d(_Conv):
+    """3-d cross-correlation: each output channel sums `weight` times windows of the input.
+
+    Weight and bias are drawn from U(-sqrt(k), sqrt(k)), k = 1 / fan_in, as PyTorch's, with
+    fan_in = in_channels // groups * prod(kernel_size).
+
+    Shape: (N, I, D, H, W) or (I, D, H, W) -> (N, O, D', H', W') or (O, D', H', W'), per axis
+        L' = (L + low + high - dilation * (kernel - 1) - 1) // stride + 1,
+        weight (out_channels, in_channels // groups, kD, kH, kW), bias (out_channels,) or None
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: an integer, or one per axis; so are stride and dilation.
+        stride: distance between windows.
+        padding: sizes, one (low, high) pair per axis, "valid" (none) or "same" (the output is as
+            long as the input; stride 1 only).
+        dilation: distance between the elements of a window.
+        groups: into how many groups, convolved independently, the channels are divided.
+        bias: whether a bias is added.
+        padding_mode: what the padding holds: "zeros", "reflect", "replicate" or "circular".
+
+    Raises:
+        ValueError: an argument is out of its range, or groups do not divide the channels.
+        TypeError: an argument is not made of integers.
+
+    >>> nn.Conv3d(3, 8, kernel_size=3, stride=2, padding=1)(lucid.zeros(1, 3, 8, 8, 8)).shape
+    (1, 8, 4, 4, 4)
+    """
+
+    rank = 3
+
+
+class ConvTranspose1d(_ConvTranspose):
+    """1-d transposed convolution: the adjoint of `Conv1d` in its input.
+
+    Dumoulin & Visin, arXiv:1603.07285, relationship 14. Weight and bias are drawn from
+    U(-sqrt(k), sqrt(k)), k = 1 / fan_in, as PyTorch's, with
+    fan_in = out_channels // groups * prod(kernel_size).
+
+    Shape: (N, I, L) or (I, L) -> (N, O, L') or (O, L'), per axis
+        L' = (L - 1) * stride - low - high + dilation * (kernel - 1) + output_padding + 1,
+        weight (in_channels, out_channels // groups, kL), bias (out_channels,) or None
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: an integer, or one per axis; so are stride, output_padding and dilation.
+        stride: how far apart the input's elements are laid out.
+        padding: what is cropped from the output: sizes, one (low, high) pair per axis, "valid"
+            (nothing) or "same" (dilation * (kernel - 1) // 2 on both sides).
+        output_padding: more output on the high side, computed and not filled with zeros; smaller
+            than stride or than dilation.
+        dilation: distance between the elements of the kernel.
+        groups: into how many groups, convolved independently, the channels are divided.
+        bias: whether a bias is added.
+
+    Raises:
+        ValueError: an argument is out of its range, or groups do not divide the channels.
+        TypeError: an argument is not made of integers.
+
+    >>> deconv = nn.ConvTranspose1d(3, 2, kernel_size=4, stride=2, padding=1)
+    >>> deconv(lucid.zeros(1, 3, 8)).shape
+    (1, 2, 16)
+    """
+
+    rank = 1
+
+
+class ConvTranspose2d(_ConvTranspose):
+    """2-d transposed convolution: the adjoint of `Conv2d` in its input.
+
+    Dumoulin & Visin, arXiv:1603.07285, relationship 14. Weight and bias are drawn from
+    U(-sqrt(k), sqrt(k)), k = 1 / fan_in, as PyTorch's, with
+    fan_in = out_channels // groups * prod(kernel_size).
+
+    Shape: (N, I, H, W) or (I, H, W) -> (N, O, H', W') or (O, H', W'), per axis
+        L' = (L - 1) * stride - low - high + dilation * (kernel - 1) + output_padding + 1,
+        weight (in_channels, out_channels // groups, kH, kW), bias (out_channels,) or None
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: an integer, or one per axis; so are stride, output_padding and dilation.
+        stride: how far apart the input's elements are laid out.
+        padding: what is cropped from the output: sizes, one (low, high) pair per axis, "valid"
+            (nothing) or "same" (dilation * (kernel - 1) // 2 on both sides).
+        output_padding: more output on the high side, computed and not filled with zeros; smaller
+            than stride or than dilation.
+        dilation: distance between the elements of the kernel.
+        groups: into how many groups, convolved independently, the channels are divided.
+        bias: whether a bias is added.
+
+    Raises:
+        ValueError: an argument is out of its range, or groups do not divide the channels.
+        TypeError: an argument is not made of integers.
+
+    >>> x = Tensor.randn(1, 3, 16, 16, requires_grad=True)
+    >>> deconv2d = nn.ConvTranspose2d(
+    ...     3, 2, kernel_size=3, stride=2, padding=1, output_padding=1
+    ... )
+    >>> y = deconv2d(x)
+    >>> print(y.shape)
+    (1, 2, 32, 32)
+    >>> y.backward()
+    >>> print(x.grad.shape)
+    (1, 3, 16, 16)
+    """
+
+    rank = 2
+
+
+class ConvTranspose3d(_ConvTranspose):
+    """3-d transposed convolution: the adjoint of `Conv3d` in its input.
+
+    Dumoulin & Visin, arXiv:1603.07285, relationship 14. Weight and bias are drawn from
+    U(-sqrt(k), sqrt(k)), k = 1 / fan_in, as PyTorch's, with
+    fan_in = out_channels // groups * prod(kernel_size).
+
+    Shape: (N, I, D, H, W) or (I, D, H, W) -> (N, O, D', H', W') or (O, D', H', W'), per axis
+        L' = (L - 1) * stride - low - high + dilation * (kernel - 1) + output_padding + 1,
+        weight (in_channels, out_channels // groups, kD, kH, kW), bias (out_channels,) or None
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: an integer, or one per axis; so are stride, output_padding and dilation.
+        stride: how far apart the input's elements are laid out.
+        padding: what is cropped from the output: sizes, one (low, high) pair per axis, "valid"
+            (nothing) or "same" (dilation * (kernel - 1) // 2 on both sides).
+        output_padding: more output on the high side, computed and not filled with zeros; smaller
+            than stride or than dilation.
+        dilation: distance between the elements of the kernel.
+        groups: into how many groups, convolved independently, the channels are divided.
+        bias: whether a bias is added.
+
+    Raises:
+        ValueError: an argument is out of its range, or groups do not divide the channels.
+        TypeError: an argument is not made of integers.
+
+    >>> deconv = nn.ConvTranspose3d(3, 2, kernel_size=4, stride=2, padding=1)
+    >>> deconv(lucid.zeros(1, 3, 8, 8, 8)).shape
+    (1, 2, 16, 16, 16)
+    """
+
+    rank = 3

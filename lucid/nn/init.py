@@ -1,0 +1,153 @@
+"""Initial values of Parameters; each function fills a Tensor in place and returns None.
+
+A fan is the number of inputs (fan_in) or outputs (fan_out) that one value meets: for a weight of
+shape (a, b, *k), fan_in = b * prod(k) and fan_out = a * prod(k). These are PyTorch's rules, also
+for the weight (in, out // groups, *k) of a transposed convolution.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from lucid import random
+from lucid._tensor import Tensor
+from lucid.creation import full_like
+
+Mode = Literal["fan_in", "fan_out"]
+
+
+def uniform(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> None:
+    """Fill with values from U(a, b).
+
+    >>> w = lucid.empty(2, 3)
+    >>> nn.init.uniform(w, 1, 2)
+    >>> bool(((w >= 1) & (w < 2)).all())
+    True
+    """
+    tensor.data = random.uniform(a, b, tensor.shape, dtype=tensor.dtype, device=tensor.device)
+
+
+def normal(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> None:
+    """Fill with values from the normal distribution.
+
+    >>> w = lucid.empty(100, 100)
+    >>> nn.init.normal(w, mean=3.0, std=0.1)
+    >>> round(w.mean().item(), 1)
+    3.0
+    """
+    values = random.randn(tensor.shape, dtype=tensor.dtype, device=tensor.device)
+    tensor.data = (values * std + mean).data
+
+
+def constant(tensor: Tensor, val: float) -> None:
+    """Fill with one value.
+
+    >>> w = lucid.empty(2)
+    >>> nn.init.constant(w, 3.0)
+    >>> w
+    Tensor([3., 3.])
+    """
+    tensor.data = full_like(tensor, val).data
+
+
+def zeros(tensor: Tensor) -> None:
+    """Fill with zeros.
+
+    >>> w = lucid.ones(2)
+    >>> nn.init.zeros(w)
+    >>> w
+    Tensor([0., 0.])
+    """
+    constant(tensor, 0.0)
+
+
+def ones(tensor: Tensor) -> None:
+    """Fill with ones.
+
+    >>> w = lucid.empty(2)
+    >>> nn.init.ones(w)
+    >>> w
+    Tensor([1., 1.])
+    """
+    constant(tensor, 1.0)
+
+
+def xavier_uniform(tensor: Tensor, gain: float = 1.0) -> None:
+    """Fill from U(-b, b), b = gain * sqrt(6 / (fan_in + fan_out)).
+
+    Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks",
+    AISTATS 2010, equation 16.
+
+    >>> w = lucid.empty(2, 4)
+    >>> nn.init.xavier_uniform(w)
+    >>> bool((w.data**2 <= 1).all())
+    True
+    """
+    bound = gain * math.sqrt(6 / sum(fans(tensor)))
+    uniform(tensor, -bound, bound)
+
+
+def xavier_normal(tensor: Tensor, gain: float = 1.0) -> None:
+    """Fill from the normal distribution with std = gain * sqrt(2 / (fan_in + fan_out)).
+
+    Glorot & Bengio, AISTATS 2010, equation 12.
+
+    >>> w = lucid.empty(100, 100)
+    >>> nn.init.xavier_normal(w)
+    >>> round((w * w).mean().item(), 3)
+    0.01
+    """
+    normal(tensor, 0.0, gain * math.sqrt(2 / sum(fans(tensor))))
+
+
+def kaiming_uniform(tensor: Tensor, mode: Mode = "fan_in", a: float = 0.0) -> None:
+    """Fill from U(-b, b), b = sqrt(6 / ((1 + a**2) * fan)).
+
+    He et al., arXiv:1502.01852, equation 15.
+
+    Args:
+        mode: which fan.
+        a: slope of the leaky ReLU that follows; 0 for ReLU.
+
+    >>> w = lucid.empty(2, 6)
+    >>> nn.init.kaiming_uniform(w)
+    >>> bool((w.data**2 <= 1).all())
+    True
+    """
+    uniform(tensor, *(sign * math.sqrt(3) * _kaiming_std(tensor, mode, a) for sign in (-1, 1)))
+
+
+def kaiming_normal(tensor: Tensor, mode: Mode = "fan_in", a: float = 0.0) -> None:
+    """Fill from the normal distribution with std = sqrt(2 / ((1 + a**2) * fan)).
+
+    He et al., arXiv:1502.01852, equation 15. Arguments as in `kaiming_uniform`.
+
+    >>> w = lucid.empty(100, 200)
+    >>> nn.init.kaiming_normal(w)
+    >>> round((w * w).mean().item(), 3)
+    0.01
+    """
+    normal(tensor, 0.0, _kaiming_std(tensor, mode, a))
+
+
+def fans(tensor: Tensor) -> tuple[int, int]:
+    """fan_in and fan_out of a weight.
+
+    Raises:
+        ValueError: the Tensor has fewer than two axes.
+
+    >>> nn.init.fans(lucid.empty(8, 4, 3, 3))
+    (36, 72)
+    """
+    if tensor.ndim < 2:
+        raise ValueError(f"init: a weight with at least two axes is needed, got {tensor.shape}.")
+    out, in_, *kernel = tensor.shape
+    return in_ * math.prod(kernel), out * math.prod(kernel)
+
+
+def _kaiming_std(tensor: Tensor, mode: Mode, a: float) -> float:
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"init: mode must be 'fan_in' or 'fan_out', got {mode!r}.")
+    fan = fans(tensor)[mode == "fan_out"]
+    return math.sqrt(2 / ((1 + a * a) * fan))

@@ -1,0 +1,94 @@
+"""Affine maps, and the layers that only rearrange or pass on."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from lucid._tensor import Tensor
+from lucid.nn import functional as F
+from lucid.nn import init
+from lucid.nn.module import Module
+from lucid.nn.parameter import Parameter
+from lucid.ops.conv.geometry import count
+
+
+class Linear(Module):
+    """Affine map of the last axis: `input @ weight.T + bias`.
+
+    Weight and bias are drawn from U(-sqrt(k), sqrt(k)), k = 1 / in_features, as PyTorch's.
+
+    Shape: (..., in_features) -> (..., out_features)
+
+    Args:
+        in_features: size of the last axis of the input.
+        out_features: size of the last axis of the output.
+        bias: whether a bias is added.
+
+    Raises:
+        ValueError: a size is not positive.
+        TypeError: a size is no integer.
+
+    >>> nn.Linear(4, 2)(lucid.zeros(3, 4)).shape
+    (3, 2)
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+        super().__init__()
+        self.in_features = count("Linear", "in_features", in_features)
+        self.out_features = count("Linear", "out_features", out_features)
+        self.weight = Parameter(np.zeros((self.out_features, self.in_features)))
+        self.bias = Parameter(np.zeros(self.out_features)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw weight and bias anew."""
+        init.kaiming_uniform(self.weight, a=math.sqrt(5))
+        if self.bias is not None:
+            bound = 1 / math.sqrt(self.in_features)
+            init.uniform(self.bias, -bound, bound)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The affine map of `input`."""
+        return F.linear(input, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, "
+            f"bias={self.bias is not None}"
+        )
+
+
+class Identity(Module):
+    """The input, unchanged; any arguments of the constructor are ignored.
+
+    >>> nn.Identity()(Tensor([1.0]))
+    Tensor([1.])
+    """
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__()
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The input."""
+        return input
+
+
+class Flatten(Module):
+    """Joins the axes from `start_axis` to `end_axis` into one.
+
+    >>> nn.Flatten()(lucid.zeros(2, 3, 4)).shape
+    (2, 12)
+    """
+
+    def __init__(self, start_axis: int = 1, end_axis: int = -1) -> None:
+        super().__init__()
+        self.start_axis, self.end_axis = start_axis, end_axis
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`input` with the axes joined."""
+        return input.flatten(self.start_axis, self.end_axis)
+
+    def extra_repr(self) -> str:
+        return f"start_axis={self.start_axis}, end_axis={self.end_axis}"

@@ -1,0 +1,422 @@
+"""Module: the base of all layers and models."""
+
+from __future__ import annotations
+
+import difflib
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self
+
+import jax
+
+from lucid import _array
+from lucid._autograd import is_inexact
+from lucid._handle import Handle
+from lucid._tensor import Tensor
+from lucid._typing import Array, DType
+from lucid.nn._module_hooks import ModuleHooks
+from lucid.nn._state import IncompatibleKeys, load_state
+from lucid.nn.parameter import Buffer, Parameter
+
+
+class Module:
+    """Base of all layers: owns Parameters, Buffers and other Modules, and computes `forward`.
+
+    Assigning a Parameter, a Buffer or a Module to an attribute registers it. Names, order and
+    shapes of the state are PyTorch's.
+
+    >>> class Decoder(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.deconv1 = nn.ConvTranspose2d(16, 8, kernel_size=4, stride=2, padding=1)
+    ...         self.relu = nn.ReLU()
+    ...
+    ...     def forward(self, x):
+    ...         return self.relu(self.deconv1(x))
+    >>> Decoder()(lucid.randn(1, 16, 8, 8)).shape
+    (1, 8, 16, 16)
+    """
+
+    training: bool
+    _parameters: dict[str, Parameter | None]
+    _buffers: dict[str, Buffer | None]
+    _modules: dict[str, Module | None]
+    _transient: set[str]  # names of buffers that stay out of the state_dict
+    _hooks: ModuleHooks | None  # None until one is registered, so that a plain call is plain
+
+    def __init__(self) -> None:
+        self.training = True
+        self._parameters = {}
+        self._buffers = {}
+        self._modules = {}
+        self._transient = set()
+        self._hooks = None
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the Module computes; each subclass defines it."""
+        raise NotImplementedError(f"{type(self).__name__} defines no forward method.")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._hooks is None:
+            return self.forward(*args, **kwargs)
+        return self._hooks.call(self, args, kwargs)
+
+    # --- Registration ---
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        registry = self._registry_for(value)
+        if registry is not None:
+            self._forget(name)
+            registry[name] = value
+            return
+        for kind, registered in (("Parameter", "_parameters"), ("Module", "_modules")):
+            if name in self.__dict__.get(registered, ()):
+                if value is not None:
+                    raise TypeError(
+                        f"{type(self).__name__}.{name} is a {kind}; it can be set to a {kind} or "
+                        f"None, not to a {type(value).__name__}."
+                    )
+                self.__dict__[registered][name] = None
+                return
+        if name in self.__dict__.get("_buffers", ()):
+            self._buffers[name] = None if value is None else Buffer(value)
+        else:
+            object.__setattr__(self, name, value)
+
+    def _registry_for(self, value: Any) -> dict[str, Any] | None:
+        kinds = ((Parameter, "_parameters"), (Buffer, "_buffers"), (Module, "_modules"))
+        for kind, registry in kinds:
+            if isinstance(value, kind):
+                if registry not in self.__dict__:
+                    raise AttributeError(self._not_initialised())
+                return self.__dict__[registry]
+        return None
+
+    def _forget(self, name: str) -> None:
+        for holder in (self.__dict__, self._parameters, self._buffers, self._modules):
+            holder.pop(name, None)
+        self._transient.discard(name)
+
+    def _registers(self, name: str) -> bool:
+        return name in self._parameters or name in self._buffers or name in self._modules
+
+    def _not_initialised(self) -> str:
+        return (
+            f"{type(self).__name__}: super().__init__() must be called first in __init__, before "
+            "Parameters or Modules are assigned or the Module is used."
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if "_modules" not in self.__dict__:
+            raise AttributeError(self._not_initialised())
+        for registry in (self._parameters, self._buffers, self._modules):
+            if name in registry:
+                return registry[name]
+        close = difflib.get_close_matches(name, dir(self), n=1)
+        hint = f' Did you mean "{close[0]}"?' if close else ""
+        raise AttributeError(f'{type(self).__name__} has no attribute "{name}".{hint}')
+
+    def __delattr__(self, name: str) -> None:
+        if name not in self.__dict__ and not self._registers(name):
+            raise AttributeError(f'{type(self).__name__} has no attribute "{name}".')
+        self._forget(name)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._parameters, *self._buffers, *self._modules]
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Register a Module under a name that need not be an identifier.
+
+        Raises:
+            TypeError: `module` is no Module.
+            ValueError: the name is empty, holds a dot, or belongs to another attribute.
+        """
+        self._check_new("add_module", name, module, Module)
+        self._modules[name] = module
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Register a Parameter, or None for one that is absent.
+
+        Raises:
+            TypeError: `param` is no Parameter.
+            ValueError: the name is empty, holds a dot, or belongs to another attribute.
+        """
+        self._check_new("register_parameter", name, param, Parameter)
+        self._parameters[name] = param
+
+    def register_buffer(
+        self, name: str, buffer: Any, dtype: DType | None = None, persistent: bool = True
+    ) -> None:
+        """Register a Buffer; anything that makes a Tensor will do, and None for an absent one.
+
+        Args:
+            persistent: whether it is part of the `state_dict`.
+
+        Raises:
+            ValueError: the name is empty, holds a dot, or belongs to another attribute.
+        """
+        self._check_new("register_buffer", name, None, Buffer)
+        if buffer is not None and not (isinstance(buffer, Buffer) and dtype is None):
+            buffer = Buffer(buffer, dtype)
+        self._buffers[name] = buffer
+        if not persistent:
+            self._transient.add(name)
+
+    def _check_new(self, call: str, name: str, value: Any, kind: type) -> None:
+        if "_modules" not in self.__dict__:
+            raise AttributeError(self._not_initialised())
+        if value is not None and not isinstance(value, kind):
+            raise TypeError(f"{call}: a {kind.__name__} is needed, got {type(value).__name__}.")
+        if not name or "." in name:
+            raise ValueError(f'{call}: a name must not be empty or hold a dot, got "{name}".')
+        if hasattr(self, name) and not self._registers(name):
+            raise ValueError(f'{call}: {type(self).__name__} has another attribute "{name}".')
+        self._forget(name)
+
+    # --- Traversal ---
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This Module and all below it, each once, with dotted names."""
+        seen: set[int] = set()
+        stack: list[tuple[str, Module]] = [(prefix, self)]
+        while stack:
+            name, module = stack.pop()
+            if id(module) in seen:
+                continue
+            seen.add(id(module))
+            yield name, module
+            below = [
+                (f"{name}.{key}" if name else key, child)
+                for key, child in module._modules.items()
+                if child is not None
+            ]
+            stack.extend(reversed(below))
+
+    def modules(self) -> Iterator[Module]:
+        """This Module and all below it, each once."""
+        return (module for _, module in self.named_modules())
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The Modules that this one owns itself, each once, with their names."""
+        seen: set[int] = set()
+        for name, module in self._modules.items():
+            if module is not None and id(module) not in seen:
+                seen.add(id(module))
+                yield name, module
+
+    def children(self) -> Iterator[Module]:
+        """The Modules that this one owns itself, each once."""
+        return (module for _, module in self.named_children())
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """The Parameters, each once, with dotted names; without those of Modules below if told."""
+        return self._named("_parameters", prefix, recurse)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """The Parameters, each once."""
+        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
+
+    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Buffer]]:
+        """The Buffers, each once, with dotted names; without those of Modules below if told."""
+        return self._named("_buffers", prefix, recurse)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Buffer]:
+        """The Buffers, each once."""
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def _named(self, registry: str, prefix: str, recurse: bool) -> Iterator[tuple[str, Any]]:
+        seen: set[int] = set()
+        for module_name, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
+            for name, value in getattr(module, registry).items():
+                if value is not None and id(value) not in seen:
+                    seen.add(id(value))
+                    yield f"{module_name}.{name}" if module_name else name, value
+
+    def get_submodule(self, target: str) -> Module:
+        """The Module under a dotted name; this one for "".
+
+        Raises:
+            AttributeError: there is none.
+        """
+        module: Any = self
+        for name in target.split(".") if target else ():
+            module = getattr(module, name)
+            if not isinstance(module, Module):
+                raise AttributeError(f'"{name}" in "{target}" is no Module.')
+        return module
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The Parameter under a dotted name.
+
+        Raises:
+            AttributeError: there is none.
+        """
+        path, _, name = target.rpartition(".")
+        value = getattr(self.get_submodule(path), name)
+        if not isinstance(value, Parameter):
+            raise AttributeError(f'"{target}" is no Parameter.')
+        return value
+
+    def count_parameters(self, recurse: bool = True) -> int:
+        """The number of values in all Parameters."""
+        return sum(parameter.size for parameter in self.parameters(recurse))
+
+    # --- Modes and conversion ---
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode here and below; it changes layers such as dropout."""
+        for module in self.modules():
+            module.training = bool(mode)
+        return self
+
+    def eval(self) -> Self:
+        """Set evaluation mode here and below."""
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Set `requires_grad` of all Parameters."""
+        for parameter in self.parameters():
+            parameter.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all Parameters."""
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def apply(self, fn: Callable[[Module], Any]) -> Self:
+        """Call `fn` on every Module below, and then on this one."""
+        for module in self.children():
+            module.apply(fn)
+        fn(self)
+        return self
+
+    def to(self, target: str | jax.Device | DType) -> Self:
+        """Move Parameters and Buffers to a device, or convert the floating-point ones to a dtype.
+
+        >>> nn.Linear(2, 1).to("bfloat16").weight.dtype
+        dtype(bfloat16)
+        """
+        to_device = isinstance(target, jax.Device) or _array.is_device_name(target)
+        if to_device:
+            device = _array.find_device(target)
+        elif not is_inexact(dtype := _array.canonical_dtype(target)):
+            raise TypeError(f"to: Parameters are floating-point numbers, not {dtype}.")
+
+        def convert(array: Array) -> Array:
+            if to_device:
+                return jax.device_put(array, device)
+            return array.astype(dtype) if is_inexact(array.dtype) else array
+
+        for tensor in (*self.parameters(), *self.buffers()):
+            grad = tensor.grad
+            tensor.grad = None
+            tensor.data = convert(tensor.data)
+            if grad is not None:
+                tensor.grad = Tensor(convert(grad.data))
+        return self
+
+    # --- State ---
+
+    def state_dict(
+        self,
+        destination: OrderedDict[str, Any] | None = None,
+        prefix: str = "",
+        keep_vars: bool = False,
+    ) -> OrderedDict[str, Any]:
+        """All Parameters and persistent Buffers by dotted name, in PyTorch's order.
+
+        Args:
+            destination: a dictionary to add to.
+            prefix: put before each name.
+            keep_vars: return the Tensors themselves instead of detached ones.
+
+        >>> list(nn.Linear(2, 1).state_dict())
+        ['weight', 'bias']
+        """
+        state = OrderedDict() if destination is None else destination
+        own: dict[str, Tensor | None] = {**self._parameters}
+        own.update((n, b) for n, b in self._buffers.items() if n not in self._transient)
+        for name, value in own.items():
+            if value is not None:
+                state[prefix + name] = value if keep_vars else value.detach()
+        for name, module in self._modules.items():
+            if module is not None:
+                module.state_dict(state, f"{prefix}{name}.", keep_vars)
+        return state
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True
+    ) -> IncompatibleKeys:
+        """Set Parameters and Buffers from a `state_dict`; their dtype and device stay.
+
+        Everything is checked before anything changes.
+
+        Args:
+            state_dict: values by name: Tensors, or whatever a Tensor can be made of.
+            strict: whether the names must be exactly those of `self.state_dict()`.
+
+        Raises:
+            ValueError: names or shapes do not match; the message lists all of them.
+
+        >>> a, b = nn.Linear(2, 1), nn.Linear(2, 1)
+        >>> a.load_state_dict(b.state_dict())
+        IncompatibleKeys(missing_keys=[], unexpected_keys=[])
+        """
+        return load_state(type(self).__name__, self.state_dict(keep_vars=True), state_dict, strict)
+
+    # --- Hooks ---
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, with_kwargs: bool = False
+    ) -> Handle:
+        """Call `hook(module, args)` before `forward`; what it returns takes the arguments' place.
+
+        Args:
+            with_kwargs: call `hook(module, args, kwargs)`, which returns both or None.
+        """
+        return Handle(self._hook_registry().forward_pre, (hook, with_kwargs))
+
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, with_kwargs: bool = False
+    ) -> Handle:
+        """Call `hook(module, args, output)` after `forward`; its result takes the output's place.
+
+        Args:
+            with_kwargs: call `hook(module, args, kwargs, output)`.
+        """
+        return Handle(self._hook_registry().forward, (hook, with_kwargs))
+
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call `hook(module, grad_output)` before the Module's backward pass.
+
+        What it returns takes the place of `grad_output`, a tuple with a gradient per output.
+        """
+        return Handle(self._hook_registry().backward_pre, hook)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call `hook(module, grad_input, grad_output)` after the Module's backward pass.
+
+        What it returns takes the place of `grad_input`, a tuple with a gradient per input.
+        """
+        return Handle(self._hook_registry().backward, hook)
+
+    def _hook_registry(self) -> ModuleHooks:
+        if self._hooks is None:
+            self._hooks = ModuleHooks()
+        return self._hooks
+
+    # --- Printing ---
+
+    def extra_repr(self) -> str:
+        """What `repr` shows between the parentheses, before the Modules below."""
+        return ""
+
+    def __repr__(self) -> str:
+        head = f"{type(self).__name__}({self.extra_repr()}"
+        lines = []
+        for name, module in self._modules.items():
+            lines.append(f"  ({name}): " + repr(module).replace("\n", "\n  "))
+        return "\n".join([head, *lines, ")"]) if lines else f"{head})"

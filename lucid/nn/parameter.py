@@ -1,0 +1,59 @@
+"""Parameter and Buffer: the Tensors that a Module owns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+
+from lucid._tensor import Tensor, register_pytree
+from lucid._typing import DType
+
+
+class Parameter(Tensor):
+    """A Tensor that a Module learns: assigned to an attribute, it joins `parameters()`.
+
+    Args:
+        data: as for `Tensor`.
+        requires_grad: whether it gets a gradient; on by default.
+        dtype: as for `Tensor`.
+        device: as for `Tensor`.
+
+    >>> nn.Parameter([1.0, 2.0])
+    Parameter([1., 2.])
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        data: Any,
+        requires_grad: bool = True,
+        dtype: DType | None = None,
+        device: str | jax.Device | None = None,
+    ) -> None:
+        super().__init__(data, requires_grad, dtype=dtype, device=device)
+
+
+class Buffer(Tensor):
+    """A Tensor that a Module keeps but does not learn, such as a running mean.
+
+    Assigned to an attribute, it joins `buffers()` and `state_dict()`.
+
+    >>> nn.Buffer([0.0])
+    Buffer([0.])
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        data: Any,
+        dtype: DType | None = None,
+        device: str | jax.Device | None = None,
+    ) -> None:
+        super().__init__(data, dtype=dtype, device=device)
+
+
+register_pytree(Parameter)
+register_pytree(Buffer)
