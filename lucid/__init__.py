@@ -6,7 +6,7 @@ by a pure function that JAX compiles.
 
 from math import inf, pi
 
-from lucid import autograd, nn, random
+from lucid import autograd, nn, optim, random
 from lucid._apply import apply
 from lucid._array import (
     BFloat16,
@@ -206,6 +206,7 @@ __all__ = [
     "no_grad",
     "ones",
     "ones_like",
+    "optim",
     "outer",
     "pad",
     "pi",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import operator
 from collections import OrderedDict
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
@@ -39,10 +38,7 @@ class _List(_Items[T]):
         super().__init__()
         self.extend(items)
 
-    def _replace(self, values: Iterable[T]) -> None:
-        values = list(values)
-        for value in values:
-            self._check(value)
+    def _renumber(self, values: list[T]) -> None:
         self._items.clear()
         self._items.update((str(i), value) for i, value in enumerate(values))
 
@@ -73,23 +69,27 @@ class _List(_Items[T]):
     def __delitem__(self, index: int | slice) -> None:
         values = list(self)
         del values[index if isinstance(index, slice) else int(self._position(index))]
-        self._replace(values)
+        self._renumber(values)
 
     def append(self, value: T) -> Self:
         """Put one more at the end."""
-        self._replace([*self, value])
-        return self
+        return self.extend([value])
 
     def extend(self, values: Iterable[T]) -> Self:
         """Put several more at the end."""
-        self._replace(itertools.chain(self, values))
+        values = list(values)
+        for value in values:
+            self._check(value)
+        for value in values:
+            self._items[str(len(self))] = value
         return self
 
     def insert(self, index: int, value: T) -> None:
         """Put one more before position `index`."""
+        self._check(value)
         values = list(self)
         values.insert(index, value)
-        self._replace(values)
+        self._renumber(values)
 
 
 class _Dict(_Items[T]):
@@ -210,7 +210,7 @@ class Sequential(_List[Module]):
             for name, module in modules[0].items():
                 self.add_module(name, module)
         else:
-            self._replace(modules)  # type: ignore[arg-type]  # checked by _replace
+            self.extend(modules)  # type: ignore[arg-type]  # checked by extend
 
     def forward(self, input: Any) -> Any:
         """The last Module's output."""
