@@ -11,7 +11,7 @@ import numpy as np
 
 from lucid import _array, _backward
 from lucid._apply import Variable, apply
-from lucid._autograd import Edge, is_inexact, state
+from lucid._autograd import is_inexact, state
 from lucid._handle import Handle
 from lucid._operators import Operators
 from lucid._repr import tensor_repr
@@ -174,7 +174,7 @@ class Tensor(Variable, Operators):
     def keep_grad(self, value: bool) -> None:
         self._keep_grad = bool(value)
         if self._node is not None:
-            kept = self._node.kept = self._node.kept or {}
+            kept = self._node.observe().kept
             if value:
                 kept[self._index] = weakref.ref(self)
             else:
@@ -218,8 +218,7 @@ class Tensor(Variable, Operators):
         if self._node is None:
             registry = self._hooks = self._hooks or {}
         else:
-            by_output = self._node.hooks = self._node.hooks or {}
-            registry = by_output.setdefault(self._index, {})
+            registry = self._node.observe().hooks.setdefault(self._index, {})
         return Handle(registry, on_gradient)
 
     def backward(
@@ -249,16 +248,18 @@ class Tensor(Variable, Operators):
         _backward.backward([self], gradients, retain_graph, create_graph)
 
     @staticmethod
-    def _wrap(data: Array, edge: Edge | None = None) -> Tensor:
+    def _wrap(data: Array, node: Any = None, index: int = 0) -> Tensor:
         tensor = _new(Tensor)
         tensor._data = data
         tensor._grad = tensor._hooks = None
         tensor._keep_grad = False
-        if edge is not None and is_inexact(data.dtype):
-            tensor._node, tensor._index = edge
+        if node is not None and is_inexact(data.dtype):
+            tensor._node = node
+            tensor._index = index
             tensor._requires_grad = True
         else:
-            tensor._node, tensor._index = None, 0
+            tensor._node = None
+            tensor._index = 0
             tensor._requires_grad = False
         return tensor
 

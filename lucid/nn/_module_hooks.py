@@ -61,7 +61,7 @@ class _BackwardHooks:
         passed = apply(_identity, *(args[i] for i in at))
         if any(_node_of(x) for x in passed):
             node = next(n for n in map(_node_of, passed) if n)
-            node.gate = _gate(self.on_inputs)
+            node.observe().gate = _gate(self.on_inputs)
             self.n_inputs = len(passed)
         replaced = list(args)
         for i, x in zip(at, passed, strict=True):
@@ -79,7 +79,7 @@ class _BackwardHooks:
         passed = apply(_identity, *outputs)
         node = next((n for n in map(_node_of, passed) if n), None)
         if node is not None:
-            node.gate = _gate(self.on_outputs)
+            node.observe().gate = _gate(self.on_outputs)
         return passed[0] if single else passed
 
     def on_outputs(self, gradients: Gradients) -> Gradients:
