@@ -21,6 +21,7 @@ class Variable:
 
     __slots__ = (
         "__weakref__",
+        "_born",
         "_data",
         "_grad",
         "_hooks",
@@ -28,7 +29,7 @@ class Variable:
         "_keep_grad",
         "_node",
         "_requires_grad",
-    )  # fmt: skip
+    )
 
     _data: Array
     _grad: Tensor | None
@@ -37,11 +38,17 @@ class Variable:
     _index: int  # which output of the node this is
     _requires_grad: bool
     _keep_grad: bool
+    _born: Any  # the capture that was active when it was made: inside it, it is a local value
 
     @staticmethod
     def _wrap(data: Array, node: Any = None, index: int = 0) -> Tensor:
         """A Tensor around `data`; with a node, and if it can have a gradient, a recorded one."""
         raise NotImplementedError
+
+    def _cell(self) -> Variable:
+        """Where the current value is: here, or while a program is traced, in a stand-in."""
+        capture = state.capture
+        return self if capture is None or self._born is capture else capture.stand_in(self)
 
     def _edge(self) -> Edge | None:
         """Where gradients of this value flow."""
@@ -76,6 +83,8 @@ def apply(fn: Callable[..., Any], /, *inputs: Operand, **static: Any) -> Any:
 
 def run(op: Op, *inputs: Operand) -> Any:
     """`apply` for an Op."""
+    if state.capture is not None:
+        inputs = state.capture.resolve(inputs)
     tensor: Variable | None = None
     recorded = False
     arrays = []

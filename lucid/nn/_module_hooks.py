@@ -109,7 +109,7 @@ def _gate(fn: Callable[[Gradients], Gradients]) -> Callable[[list[Any]], list[An
             raise ValueError(
                 f"a backward hook must return {len(given)} gradients, got {len(result)}."
             )
-        return [ct if ct is None or recorded else ct._data for ct in result]
+        return [ct if ct is None or recorded else ct.data for ct in result]
 
     return gate
 
