@@ -12,6 +12,7 @@ import numpy as np
 from lucid import _array, _backward, _epoch
 from lucid._apply import Variable, apply
 from lucid._autograd import is_inexact, state
+from lucid._errors import JitError, user_line
 from lucid._handle import Handle
 from lucid._operators import Operators
 from lucid._repr import tensor_repr
@@ -395,6 +396,14 @@ class Tensor(Variable, Operators):
 
     def __repr__(self) -> str:
         return tensor_repr(self)
+
+    def __str__(self) -> str:
+        if state.capture is not None:
+            raise JitError(
+                f"{user_line()} prints a Tensor, whose value does not exist while the function is "
+                "compiled. Return it and print it outside; repr() shows its shape and dtype."
+            )
+        return repr(self)
 
     # `==` compares values; a Tensor in a set or a dictionary is itself.
     __hash__ = object.__hash__

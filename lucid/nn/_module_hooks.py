@@ -21,6 +21,10 @@ class ModuleHooks:
         self.backward_pre: dict[int, Any] = {}
         self.backward: dict[int, Any] = {}
 
+    def keys(self) -> tuple[int, ...]:
+        """What tells one set of hooks from another."""
+        return (*self.forward_pre, *self.forward, *self.backward_pre, *self.backward)
+
     def call(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """`module.forward(*args, **kwargs)` between the hooks."""
         for hook, with_kwargs in list(self.forward_pre.values()):

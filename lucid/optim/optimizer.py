@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 import jax
 
+from lucid import _epoch
+from lucid._autograd import state as thread
 from lucid._tensor import Tensor
 from lucid._typing import Array
 from lucid.nn.parameter import Parameter
@@ -83,6 +85,7 @@ class Optimizer:
         for param, state in zip(params, states, strict=True):
             self.state[param] = {key: Tensor(value) for key, value in state.items()}
         self.param_groups.append(group)
+        _epoch.bump()
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
@@ -112,6 +115,10 @@ class Optimizer:
         # A flag chooses a program; a number is an argument of it, and may change for free.
         flags = tuple((n, v) for n, v in hyper.items() if isinstance(v, (bool, type(None))))
         numbers = {n: v for n, v in hyper.items() if not isinstance(v, (bool, type(None)))}
+        capture = thread.capture
+        if capture is not None:
+            capture.touch(self)
+            numbers = {name: capture.number(group, name) for name in numbers}
         states = [self.state[param] for param in params]
         updated = _update_all(
             [param.data for param in params],
@@ -125,6 +132,10 @@ class Optimizer:
             param.data = new_param
             for key, value in new_state.items():
                 state[key].data = value
+
+    def _snapshot(self) -> dict[str, Any]:
+        """What a compiled program depends on, apart from numbers and the values of Tensors."""
+        return {"param_groups": tuple(len(group["params"]) for group in self.param_groups)}
 
     def state_dict(self) -> dict[str, Any]:
         """State and hyperparameters, with parameters by number as PyTorch has them."""
