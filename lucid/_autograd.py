@@ -46,9 +46,9 @@ class Op:
     of every order come from this one mechanism.
     """
 
-    __slots__ = ("_vjps", "fn", "name", "run")
+    __slots__ = ("_vjps", "compiled", "fn", "name", "run")
 
-    def __init__(self, fn: Callable[..., Any], name: str) -> None:
+    def __init__(self, fn: Callable[..., Any], name: str, compiled: bool = True) -> None:
         def named(*inputs: Any) -> Any:
             with jax.named_scope(name):
                 return jax.tree.map(_strong, fn(*inputs))
@@ -56,7 +56,8 @@ class Op:
         named.__name__ = name
         self.fn = fn
         self.name = name
-        self.run = jax.jit(named, inline=True)
+        self.compiled = compiled
+        self.run = jax.jit(named, inline=True) if compiled else named
         self._vjps: dict[tuple[bool, ...], Op] = {}
 
     def vjp(self, wanted: tuple[bool, ...]) -> Op:
@@ -67,7 +68,7 @@ class Op:
         op = self._vjps.get(wanted)
         if op is None:
             pullback = functools.partial(_pull_back, self.fn, wanted)
-            op = self._vjps[wanted] = Op(pullback, f"{self.name}_vjp")
+            op = self._vjps[wanted] = Op(pullback, f"{self.name}_vjp", self.compiled)
         return op
 
 
