@@ -138,8 +138,8 @@ class Node:
         self.kept: dict[int, weakref.ref[Any]] | None = None  # Tensors that want their gradient
 
     def free(self) -> None:
+        # The edges stay, so that a later walk still knows whether it needs this node.
         self.arrays = None
-        self.edges = ()
 
 
 class Recorder(NamedTuple):
@@ -178,7 +178,7 @@ def walk(
     target_keys = {key(edge) for edge in targets or ()}
     if targets is not None:
         nodes = _restrict(nodes, wanted, target_keys)
-    if any(node.arrays is None for node in nodes):
+    if any(node.arrays is None and any(wanted[id(node)]) for node in nodes):
         raise RuntimeError(
             "backward: the graph behind this Tensor was freed by an earlier backward. Pass "
             "retain_graph=True to the earlier call, or compute the Tensor again."
@@ -208,8 +208,8 @@ def walk(
             edges = [edge for edge, w in zip(node.edges, mask, strict=True) if w and edge]
             for edge, gradient in zip(edges, gradients, strict=True):
                 give(edge, gradient)
-        if not retain_graph:
-            node.free()
+            if not retain_graph:
+                node.free()
     for at, leaf in list(found.tensors.items()):
         if at in pending:  # not a kept Tensor, which has its gradient already
             found.values[at] = _run_hooks(leaf._hooks, pending[at])
