@@ -280,9 +280,10 @@ class Tensor(Variable, Operators):
             result = result.astype(self.dtype)
         self._data = result._data
         if result._requires_grad:
+            keeps = self._keep_grad
+            self.keep_grad = False  # of the value that goes
             self._node, self._index, self._requires_grad = result._node, result._index, True
-            if self._keep_grad:
-                self.keep_grad = True
+            self.keep_grad = keeps
         return self
 
     def _check_in_place(self, name: str) -> None:
