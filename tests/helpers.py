@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -157,6 +158,15 @@ def check_op(
         same(ours, target, rtol=1e-6, atol=1e-6)
 
 
+def public_functions(module: Any) -> set[str]:
+    """The names of the public functions that a module defines."""
+    return {
+        name
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and name[0] != "_"
+    }
+
+
 def same(ours: np.ndarray, target: Any, rtol: float, atol: float = 1e-12) -> None:
     """Equal shapes, equal kinds of dtype and close values."""
     target = np.asarray(target)
@@ -201,8 +211,10 @@ def _torch_derivatives(fn, arrays, wanted, seeds, along):
     seconds = [0.0 * v for v in along]
     if total.requires_grad:
         found = torch.autograd.grad(total, active, allow_unused=True)
-        seconds = [s if g is None else g.numpy() for g, s in zip(found, seconds, strict=True)]
-    return values, [g.detach().numpy() for g in grads], seconds
+        seconds = [
+            s if g is None else g.numpy(force=True) for g, s in zip(found, seconds, strict=True)
+        ]
+    return values, [g.numpy(force=True) for g in grads], seconds
 
 
 def _is_float(value: Any) -> bool:
