@@ -47,9 +47,9 @@ class Op:
     of every order come from this one mechanism.
     """
 
-    __slots__ = ("_vjps", "fn", "name", "run")
+    __slots__ = ("_vjps", "compiled", "fn", "name", "run")
 
-    def __init__(self, fn: Callable[..., Any], name: str) -> None:
+    def __init__(self, fn: Callable[..., Any], name: str, compiled: bool = True) -> None:
         def named(*inputs: Any) -> Any:
             with jax.named_scope(name):
                 return jax.tree.map(_strong, fn(*inputs))
@@ -57,7 +57,8 @@ class Op:
         named.__name__ = name
         self.fn = fn
         self.name = name
-        self.run = jax.jit(named, inline=True)
+        self.compiled = compiled
+        self.run = jax.jit(named, inline=True) if compiled else named
         self._vjps: dict[tuple[bool, ...], Op] = {}
 
     def vjp(self, wanted: tuple[bool, ...]) -> Op:
@@ -68,7 +69,7 @@ class Op:
         op = self._vjps.get(wanted)
         if op is None:
             pullback = functools.partial(_pull_back, self.fn, wanted)
-            op = self._vjps[wanted] = Op(pullback, f"{self.name}_vjp")
+            op = self._vjps[wanted] = Op(pullback, f"{self.name}_vjp", self.compiled)
         return op
 
 
@@ -142,9 +143,8 @@ class Node:
         return self.observers
 
     def free(self) -> None:
-        """Let go of the arrays and of the graph behind this node."""
+        """Let go of the arrays; the edges stay, so that a later walk knows it needs this node."""
         self.arrays = None
-        self.edges = ()
 
 
 class Recorder(NamedTuple):
@@ -183,7 +183,7 @@ def walk(
     masks = None
     if targets is not None:
         nodes, masks = _paths_to(target_keys, nodes)
-    if any(node.arrays is None for node in nodes):
+    if any(node.arrays is None and (masks is None or any(masks[id(node)])) for node in nodes):
         raise RuntimeError(
             "backward: the graph behind this Tensor was freed by an earlier backward. Pass "
             "retain_graph=True to the earlier call, or compute the Tensor again."
@@ -219,7 +219,7 @@ def walk(
         for flows_to, gradient in zip(node.edges, gradients, strict=False):
             if flows_to is not None and gradient is not None:
                 give(flows_to, gradient)
-        if not retain_graph:
+        if gradients and not retain_graph:
             node.free()
     for leaf in leaves:
         at = (id(leaf), 0)
@@ -272,13 +272,10 @@ def _differentiate(
 ) -> Sequence[Any]:
     """The gradient of each input of a node; None where it is not wanted."""
     edges, arrays = node.edges, node.arrays
+    wanted = tuple([edge is not None for edge in edges]) if masks is None else masks[id(node)]
+    if not any(wanted):  # a target lies here, and nothing behind it
+        return ()
     assert arrays is not None  # walk refuses freed graphs
-    if masks is None:
-        wanted = tuple([edge is not None for edge in edges])
-    else:
-        wanted = masks[id(node)]
-        if not any(wanted):  # a target lies here, and nothing behind it
-            return ()
     vjp = node.op.vjp(wanted)
     if recorder is None:
         return vjp.run(*arrays, *cotangents)

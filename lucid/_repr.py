@@ -22,6 +22,8 @@ def tensor_repr(tensor: Tensor) -> str:
         values = f"<traced {data.dtype}{list(data.shape)}>"
     else:
         values = np.array2string(np.asarray(data), precision=4, separator=", ", prefix=f"{name}(")
+        if data.size == 0 and data.shape != (0,):
+            notes.append(f"shape={data.shape}")
         if data.dtype != _array.Float32:
             notes.append(f"dtype={data.dtype}")
         if data.devices() != {jax.devices()[0]}:

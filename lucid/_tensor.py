@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Self
@@ -10,8 +11,8 @@ import jax
 import numpy as np
 
 from lucid import _array, _backward, _epoch
-from lucid._apply import Variable, apply
-from lucid._autograd import is_inexact, state
+from lucid._apply import Variable, apply, run
+from lucid._autograd import Op, is_inexact, state
 from lucid._errors import JitError, user_line
 from lucid._handle import Handle
 from lucid._operators import Operators
@@ -286,9 +287,10 @@ class Tensor(Variable, Operators):
         cell = self._cell()
         cell._data = result._data
         if result._requires_grad:
+            keeps = cell._keep_grad
+            self.keep_grad = False  # of the value that goes
             cell._node, cell._index, cell._requires_grad = result._node, result._index, True
-            if cell._keep_grad:
-                self.keep_grad = True
+            self.keep_grad = keeps
         return self
 
     def _check_in_place(self, name: str) -> None:
@@ -382,8 +384,10 @@ class Tensor(Variable, Operators):
         Tensor([1], dtype=int32)
         """
         if isinstance(target, jax.Device) or _array.is_device_name(target):
-            device = _array.find_device(target)
-            return apply(jax.device_put, self, device=device)
+            traced = isinstance(self._data, jax.core.Tracer)
+            source = None if traced else self._data.sharding
+            moved: Tensor = run(_transfer(_array.find_device(target), source), self)
+            return moved
         return self.astype(target)
 
     def cpu(self) -> Tensor:
@@ -428,6 +432,14 @@ def _arrays_in(index: Any) -> Any:
     if isinstance(index, tuple):
         return tuple(_arrays_in(item) for item in index)
     return index.data if isinstance(index, Tensor) else index
+
+
+@functools.cache
+def _transfer(device: jax.Device, source: Any) -> Op:
+    # Not compiled, since a compiled program leaves its results on the device of its operands.
+    # The source is where the gradient goes.
+    move = functools.partial(jax.device_put, device=device, src=source)
+    return Op(move, "to", compiled=False)
 
 
 def _unpickle(cls: type[Tensor], values: np.ndarray[Any, Any], requires_grad: bool) -> Tensor:

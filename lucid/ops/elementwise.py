@@ -199,7 +199,9 @@ def abs(a: Operand, /) -> Array:
     >>> lucid.abs(Tensor([1.0, -2.0]))
     Tensor([1., 2.])
     """
-    return jnp.abs(a)
+    size = jnp.abs(a)
+    # JAX's own gradient at 0 is 1.
+    return jnp.where(jnp.equal(a, 0), jnp.zeros_like(size), size)
 
 
 def sign(a: Operand, /) -> Array:

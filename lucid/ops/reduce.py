@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from lucid._typing import Array, Axis, Operand
 
@@ -23,7 +24,7 @@ def mean(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
     Tensor([[1.5],
             [3.5]])
     """
-    return jnp.mean(a, axis, keepdims=keepdims)
+    return jnp.mean(a, _axes(a, axis), keepdims=keepdims)
 
 
 def var(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
@@ -32,7 +33,7 @@ def var(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
     >>> lucid.var(Tensor([1.0, 3.0]))
     Tensor(1.)
     """
-    return jnp.var(a, axis, keepdims=keepdims)
+    return jnp.var(a, _axes(a, axis), keepdims=keepdims)
 
 
 def prod(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
@@ -86,7 +87,7 @@ def argmax(a: Operand, /, axis: int | None = None, keepdims: bool = False) -> Ar
     >>> lucid.argmax(Tensor([[1.0, 5.0], [3.0, 2.0]]), axis=1)
     Tensor([1, 0], dtype=int32)
     """
-    return jnp.argmax(a, axis, keepdims=keepdims)
+    return jnp.argmax(a, _axis(a, axis), keepdims=keepdims)
 
 
 def argmin(a: Operand, /, axis: int | None = None, keepdims: bool = False) -> Array:
@@ -95,7 +96,7 @@ def argmin(a: Operand, /, axis: int | None = None, keepdims: bool = False) -> Ar
     >>> lucid.argmin(Tensor([[1.0, 5.0], [3.0, 2.0]]), axis=1)
     Tensor([0, 1], dtype=int32)
     """
-    return jnp.argmin(a, axis, keepdims=keepdims)
+    return jnp.argmin(a, _axis(a, axis), keepdims=keepdims)
 
 
 def cumsum(a: Operand, /, axis: int = -1) -> Array:
@@ -145,3 +146,12 @@ def topk(a: Operand, /, k: int, axis: int = -1, largest: bool = True) -> tuple[A
     first = [slice(None)] * values.ndim
     first[axis] = slice(k)
     return values[tuple(first)], order[tuple(first)]
+
+
+# jnp.mean, jnp.var, jnp.argmax and jnp.argmin look up the sizes of axes before they check them.
+def _axes(a: Operand, axis: Axis) -> tuple[int, ...] | None:
+    return None if axis is None else normalize_axis_tuple(axis, jnp.ndim(a))
+
+
+def _axis(a: Operand, axis: int | None) -> int | None:
+    return None if axis is None else normalize_axis_index(axis, jnp.ndim(a))

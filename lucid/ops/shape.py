@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import jax.numpy as jnp
+import numpy as np
 
 from lucid._typing import Array, Axis, Operand, Scalar, Shape
 
@@ -126,13 +127,12 @@ def split(a: Operand, /, size_or_sections: int | Sequence[int], axis: int = 0) -
             raise ValueError(f"split: a piece must have a positive size, got {size_or_sections}.")
         ends = list(range(size_or_sections, length, size_or_sections))
     else:
-        ends = [sum(size_or_sections[: i + 1]) for i in range(len(size_or_sections))]
-        if ends[-1] != length:
+        ends = [sum(size_or_sections[: i + 1]) for i in range(len(size_or_sections) - 1)]
+        if sum(size_or_sections) != length:
             raise ValueError(
-                f"split: the sizes {tuple(size_or_sections)} add up to {ends[-1]}, but axis "
-                f"{axis} has length {length}."
+                f"split: the sizes {tuple(size_or_sections)} add up to {sum(size_or_sections)}, "
+                f"but axis {axis} has length {length}."
             )
-        ends.pop()
     return tuple(jnp.split(a, ends, axis))
 
 
@@ -173,7 +173,7 @@ def repeat(a: Operand, /, repeats: int | Sequence[int], axis: int | None = None)
     >>> lucid.repeat(Tensor([1, 2]), 2)
     Tensor([1, 1, 2, 2], dtype=int32)
     """
-    return jnp.repeat(a, repeats if isinstance(repeats, int) else jnp.asarray(repeats), axis)
+    return jnp.repeat(a, repeats if isinstance(repeats, int) else np.asarray(repeats), axis)
 
 
 def tile(a: Operand, /, reps: int | Sequence[int]) -> Array:

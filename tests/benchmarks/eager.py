@@ -7,6 +7,8 @@ Rows against PyTorch need the `parity` extra. Below 1 is faster than the referen
 
 from __future__ import annotations
 
+import functools
+import itertools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -43,7 +45,8 @@ def elementwise() -> None:
         "x.sum()": lambda x: x.sum(),
     }
     for what, fn in cases.items():
-        t = interleave({"lucid": lambda: fn(x), "torch": lambda: fn(tx)})
+        ours, theirs = functools.partial(fn, x), functools.partial(fn, tx)
+        t = interleave({"lucid": ours, "torch": theirs})
         ratios.append(t["lucid"] / t["torch"])
         row(f"{what}, no gradient / PyTorch", ratios[-1], "", t["lucid"])
     row("elementwise, geometric mean / PyTorch", geometric_mean(ratios), "<= 3", 0.0)
@@ -127,7 +130,7 @@ WIDTHS = (64, 128, 64, 32, 1)
 
 def decoder() -> nn.Module:
     layers: list[nn.Module] = []
-    for i, (inputs, outputs) in enumerate(zip(WIDTHS, WIDTHS[1:], strict=False)):
+    for i, (inputs, outputs) in enumerate(itertools.pairwise(WIDTHS)):
         layers.append(nn.ConvTranspose2d(inputs, outputs, 4, *((1, 0) if i == 0 else (2, 1))))
         layers.append(nn.ReLU() if i < 3 else nn.Tanh())
     return nn.Sequential(*layers)

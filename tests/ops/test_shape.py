@@ -1,0 +1,197 @@
+"""Every function that moves elements: values, gradients, second derivatives, and refusals."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import Tensor
+from lucid.ops import shape
+from tests.helpers import HAS_TORCH, check_op, count_compiles, public_functions, spaced
+
+if HAS_TORCH:
+    import torch
+else:
+    torch = None
+
+X, MATRIX, VECTOR = spaced(2, 3, 4), spaced(3, 4), spaced(5)
+INDEX = np.array([[0, 2], [1, 1]])
+
+
+def same(name, *statics, operands=(X,), torch_name=None):
+    """Cases in which NumPy's function has the same name and arguments."""
+    fn = getattr(np, name)
+    return [
+        (operands, static, lambda *xs, static=static: fn(*xs, **static), torch_name)
+        for static in statics
+    ]
+
+
+def parts(ends, axis):
+    return lambda a: tuple(np.split(a, ends, axis))
+
+
+# Function: cases of (operands, static arguments, NumPy's function, torch's name or None).
+CASES = {
+    "reshape": same("reshape", {"shape": (4, 6)}, {"shape": (3, -1)}, {"shape": -1}),
+    "transpose": same("transpose", {}, {"axes": (1, 0, 2)}, {"axes": (-1, 0, 1)}),
+    "swapaxes": [
+        ((X,), {"axis1": a, "axis2": b}, lambda x, a=a, b=b: np.swapaxes(x, a, b), None)
+        for a, b in ((0, 1), (-1, 0))
+    ],
+    "squeeze": same(
+        "squeeze", {}, {"axis": 0}, {"axis": -1}, {"axis": (0, 2)}, operands=(X.reshape(1, 24, 1),)
+    ),
+    "unsqueeze": [
+        ((MATRIX,), {"axis": axis}, lambda a, axis=axis: np.expand_dims(a, axis), None)
+        for axis in (0, 1, -1, (0, 2))
+    ],
+    "flatten": [
+        ((X,), {}, np.ravel, "flatten"),
+        ((X,), {"start_axis": 1}, lambda a: a.reshape(2, 12), None),
+        ((X,), {"end_axis": 1}, lambda a: a.reshape(6, 4), None),
+        ((X,), {"start_axis": -2, "end_axis": -1}, lambda a: a.reshape(2, 12), None),
+        ((X,), {"start_axis": 1, "end_axis": 1}, lambda a: a, None),
+        ((np.array(1.5),), {}, lambda a: a.reshape(1), "flatten"),
+    ],
+    "ravel": same("ravel", {}, torch_name="ravel"),
+    "broadcast_to": same(
+        "broadcast_to", {"shape": (2, 3, 4)}, {"shape": (5, 3, 4)}, operands=(MATRIX,)
+    ) + same("broadcast_to", {"shape": (3, 4)}, operands=(MATRIX[:, :1],)),
+    "expand": [
+        ((MATRIX[:1],), {"sizes": (3, -1)}, lambda a: np.broadcast_to(a, (3, 4)), None),
+        ((MATRIX[:1],), {"sizes": (2, 3, -1)}, lambda a: np.broadcast_to(a, (2, 3, 4)), None),
+    ],
+    "concatenate": [
+        ((MATRIX, spaced(2, 4)), {}, lambda *a: np.concatenate(a), None),
+        ((X, X[:, :, :1], X * 2), {"axis": -1}, lambda *a: np.concatenate(a, -1), None),
+        ((MATRIX,), {"axis": 1}, lambda a: a, None),
+    ],
+    "stack": [
+        ((MATRIX, MATRIX * 2), {}, lambda *a: np.stack(a), None),
+        ((MATRIX, MATRIX * 2, MATRIX), {"axis": -1}, lambda *a: np.stack(a, -1), None),
+    ],
+    "split": [
+        ((VECTOR,), {"size_or_sections": 2}, parts([2, 4], 0), "split"),
+        ((VECTOR,), {"size_or_sections": 9}, parts([], 0), None),
+        ((VECTOR,), {"size_or_sections": (1, 0, 4)}, parts([1, 1], 0), None),
+        ((X,), {"size_or_sections": 2, "axis": -1}, parts([2], -1), None),
+        ((X,), {"size_or_sections": (1, 2), "axis": 1}, parts([1], 1), None),
+    ],
+    "chunk": [
+        ((VECTOR,), {"chunks": 2}, parts([3], 0), "chunk"),
+        ((VECTOR,), {"chunks": 4}, parts([2, 4], 0), "chunk"),
+        ((X,), {"chunks": 3, "axis": 1}, parts([1, 2], 1), None),
+    ],
+    "unbind": [
+        ((X,), {}, tuple, "unbind"),
+        ((X,), {"axis": -1}, lambda a: tuple(np.moveaxis(a, -1, 0)), None),
+    ],
+    "pad": [
+        ((MATRIX,), {"pad_width": w}, lambda a, w=w: np.pad(a, w), None)
+        for w in (1, (1, 2), ((0, 1), (2, 0)))
+    ] + [
+        (
+            (MATRIX,), {"pad_width": 1, "value": 5.5},
+            lambda a: np.pad(a, 1, constant_values=5.5), None,
+        )
+    ],
+    "repeat": same(
+        "repeat", {"repeats": 2}, {"repeats": 3, "axis": 1}, {"repeats": (1, 0, 2), "axis": 1}
+    ),
+    "tile": same("tile", {"reps": 2}, {"reps": (2, 1, 3)}, {"reps": (2, 1, 1, 2)}),
+    "roll": [
+        ((X,), {"shifts": s, "axis": axis}, lambda a, s=s, axis=axis: np.roll(a, s, axis), None)
+        for s, axis in ((1, None), (-2, 1), ((1, 2), (0, 2)))
+    ],
+    "tril": [((X,), {"diagonal": k}, lambda a, k=k: np.tril(a, k), None) for k in (0, 1, -1)],
+    "triu": [((X,), {"diagonal": k}, lambda a, k=k: np.triu(a, k), None) for k in (0, 1, -1)],
+    "diagonal": same("diagonal", {}, {"offset": 1}, {"offset": -1, "axis1": 1, "axis2": 2}),
+    "gather": [
+        ((MATRIX[:2], INDEX), {"axis": 1}, lambda a, i: np.take_along_axis(a, i, 1), None),
+        ((spaced(4, 2), INDEX), {"axis": 0}, lambda a, i: np.take_along_axis(a, i, 0), None),
+    ],
+}  # fmt: skip
+FLAT = [(name, *case) for name, cases in CASES.items() for case in cases]
+
+
+@pytest.mark.parametrize("case", FLAT, ids=[f"{case[0]} {case[2]}" for case in FLAT])
+def test_function(case):
+    name, operands, static, reference, torch_name = case
+    fn = getattr(shape, name)
+    torch_fn = torch and torch_name and getattr(torch, torch_name)
+    check_op(
+        lambda *xs: lucid.apply(fn, *xs, **static),
+        reference,
+        *operands,
+        torch_fn=torch_fn and (lambda x: torch_fn(x, *static.values())),
+    )
+
+
+def test_every_function_is_in_the_table():
+    assert set(CASES) == public_functions(shape)
+
+
+def test_spellings_of_shapes():
+    x = lucid.zeros(2, 3, 4)
+    for y in (x.reshape(6, 4), x.reshape((6, 4)), x.reshape([6, -1]), lucid.reshape(x, (6, 4))):
+        assert y.shape == (6, 4)
+    assert x.reshape(-1).shape == (24,)
+    assert x[0, 0, 0].reshape(()).shape == ()
+    assert x[:1].expand(5, -1, 4).shape == x[:1].expand((5, -1, 4)).shape == (5, 3, 4)
+    assert x.transpose().shape == x.T.shape == (4, 3, 2)
+    assert x.transpose((1, 0, 2)).shape == x.transpose([1, 0, 2]).shape == (3, 2, 4)
+    assert x.mT.shape == (2, 4, 3)
+    assert lucid.expand_dims(x, 0).shape == (1, 2, 3, 4)
+    assert x.unsqueeze([0, -1]).shape == (1, 2, 3, 4, 1)
+
+
+def test_joining_lists_and_tuples():
+    x, y = Tensor([1.0, 2.0], requires_grad=True), Tensor([3.0])
+    for arrays in ([x, y], (x, y)):
+        joined = lucid.concatenate(arrays)
+        assert joined.tolist() == [1, 2, 3]
+        assert joined.requires_grad
+    assert lucid.stack([x, x], axis=1).shape == (2, 2)
+    assert lucid.concatenate([x, np.array([4.0], np.float32)], axis=-1).tolist() == [1, 2, 4]
+
+
+ERRORS = {
+    "flatten": (
+        lambda x: x.flatten(2, 1),
+        "flatten: start_axis 2 lies behind end_axis 1 of shape (2, 3, 4).",
+    ),
+    "split": (lambda x: x.split(0), "split: a piece must have a positive size, got 0."),
+    "split sizes": (
+        lambda x: x.split((1, 2), axis=2),
+        "split: the sizes (1, 2) add up to 3, but axis 2 has length 4.",
+    ),
+    "split no sizes": (
+        lambda x: x.split((), axis=2), "split: the sizes () add up to 0, but axis 2 has length 4.",
+    ),
+    "chunk": (lambda x: x.chunk(0), "chunk: the number of chunks must be positive, got 0."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ERRORS.values(), ids=ERRORS)
+def test_errors(case):
+    call, text = case
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}"):
+        call(Tensor(X))
+
+
+def test_too_many_arguments():
+    with pytest.raises(
+        TypeError, match=r"^swapaxes takes at most 3 positional arguments, got 4\.$"
+    ):
+        Tensor(X).swapaxes(0, 1, 2)
+
+
+def test_static_lists_compile_once():
+    x = Tensor(X)
+    x.sum([0, 1]), x.transpose([1, 0, 2]), x.pad([[0, 0], [1, 1], [0, 0]])
+    with count_compiles(expect=0):
+        x.sum([0, 1]), x.sum((0, 1)), x.transpose([1, 0, 2]), x.pad([[0, 0], [1, 1], [0, 0]])
