@@ -1,5 +1,6 @@
-"""Optimizers."""
+"""Optimizers, and schedulers of their learning rates."""
 
+from lucid.optim import lr_scheduler
 from lucid.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
 from lucid.optim.adaptive import Adadelta, Adagrad, RMSprop
 from lucid.optim.optimizer import Optimizer
@@ -18,4 +19,5 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "Rprop",
+    "lr_scheduler",
 ]
