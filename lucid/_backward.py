@@ -110,8 +110,11 @@ def _recorder(tensors: Sequence[Variable], create_graph: bool) -> Recorder | Non
 def _ones_like(data: Array) -> Array:
     if isinstance(data, jax.core.Tracer):
         return jnp.ones_like(data)
-    # Without a compiled program for each shape.
-    return jax.device_put(np.ones(data.shape, data.dtype), data.sharding)
+    # Without a compiled program for each shape; and bound to a device just if `data` is, or else
+    # everything computed from it becomes bound, and the next step compiles anew.
+    return jax.device_put(
+        np.ones(data.shape, data.dtype), data.sharding if data.committed else None
+    )
 
 
 def check_differentiable(call: str, array: Array) -> None:

@@ -65,6 +65,10 @@ class Number(NamedTuple):
     holder: dict[str, Any]
     name: str
 
+    def value(self) -> Any:
+        """The number, or the tuple of numbers, as it is now."""
+        return as_float(self.holder[self.name])
+
 
 class Values(NamedTuple):
     """Traced values for all that a capture found, in its order."""
@@ -144,7 +148,7 @@ class Capture:
         key = (id(holder), name)
         if key not in self.numbers:
             self._check_complete(f'the hyperparameter "{name}"')
-            self.numbers[key] = Number(holder, name), holder[name]
+            self.numbers[key] = Number(holder, name), as_float(holder[name])
         return self.numbers[key][1]
 
     def touch(self, module: Any) -> None:
@@ -166,7 +170,7 @@ class Capture:
             JitError: a hyperparameter was set, or a Tensor from outside joined the graph.
         """
         for (holder, name), value in self.numbers.values():
-            if self._found is None and holder[name] is not value:
+            if self._found is None and as_float(holder[name]) != value:
                 raise JitError(
                     f'the hyperparameter "{name}" was set from {value} to {holder[name]} inside a '
                     "compiled function, which would happen only while it is traced. Step "
@@ -246,3 +250,10 @@ def _holder(tensor: Tensor) -> str:
 def _opaque(array: Array) -> Array:
     """A traced value equal to `array`, so that even the first trace cannot read it."""
     return jax.lax.optimization_barrier(array)
+
+
+def as_float(value: Any) -> Any:
+    """`value` with its Python and NumPy numbers as floats: another type would be a new program."""
+    if isinstance(value, (tuple, list)):
+        return tuple(map(as_float, value))
+    return float(value) if isinstance(value, (int, float, np.number)) else value

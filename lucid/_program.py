@@ -217,7 +217,7 @@ class Program:
             [t._data for t in self.written],
             [t._data for t in self.read],
             [None if t._grad is None else t._grad._data for t in self.grads_read],
-            [number.holder[number.name] for number in self.numbers],
+            [number.value() for number in self.numbers],
             self.hosts,
             arguments.arrays(),
         )
