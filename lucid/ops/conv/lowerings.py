@@ -11,10 +11,15 @@ from types import ModuleType
 import jax
 from jax import Array
 
-from lucid.ops.conv import definition
+from lucid.ops.conv import definition, depthwise, matmul, polyphase
 from lucid.ops.conv.geometry import Form
 
-LOWERINGS: dict[str, ModuleType] = {"definition": definition}
+LOWERINGS: dict[str, ModuleType] = {
+    "definition": definition,
+    "matmul": matmul,
+    "polyphase": polyphase,
+    "depthwise": depthwise,
+}
 
 # Part of every jit cache's key, so that a compiled function is not reused under another choice.
 force_lowering = jax.make_user_context("auto")
