@@ -11,8 +11,9 @@ import dataclasses
 from math import prod
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
+from lucid.ops.conv.chunks import cut
 from lucid.ops.conv.geometry import Form
 from lucid.ops.conv.windows import gather, scatter
 
@@ -23,19 +24,62 @@ def claims(out: str, form: Form) -> bool:
 
 
 def small(form: Form, large: Array, kernel: Array) -> Array:
-    out = _dot("gcm,gmp->gcp", _rows(form, kernel), _columns(form, large))
-    return out.reshape(form.small_channels, form.batch, *form.small).swapaxes(0, 1)
+    pieces = cut(form, large.dtype.itemsize)
+    if pieces is None:
+        return _small(form, large, kernel)
+    opened = pieces.large.open(large)
+
+    def step(t: Array, out: Array) -> Array:
+        piece = _small(pieces.form, pieces.large.at(opened, t), kernel)
+        return pieces.small.add(out, t, piece)
+
+    out = pieces.small.open(jnp.zeros(form.small_shape, large.dtype))
+    return pieces.small.close(lax.fori_loop(0, pieces.count, step, out))
 
 
 def large(form: Form, small: Array, kernel: Array) -> Array:
+    pieces = cut(form, small.dtype.itemsize)
+    if pieces is None:
+        return _large(form, small, kernel)
+    opened = pieces.small.open(small)
+
+    def step(t: Array, out: Array) -> Array:
+        piece = _large(pieces.form, pieces.small.at(opened, t), kernel)
+        return pieces.large.add(out, t, piece)
+
+    out = pieces.large.open(jnp.zeros(form.large_shape, small.dtype))
+    return pieces.large.close(lax.fori_loop(0, pieces.count, step, out))
+
+
+def kernel(form: Form, small: Array, large: Array) -> Array:
+    pieces = cut(form, small.dtype.itemsize)
+    if pieces is None:
+        return _kernel(form, small, large)
+    opened_small, opened_large = pieces.small.open(small), pieces.large.open(large)
+
+    def step(t: Array, out: Array) -> Array:
+        x, y = pieces.small.at(opened_small, t), pieces.large.at(opened_large, t)
+        return out + _kernel(pieces.form, x, y)
+
+    out: Array = jnp.zeros(form.kernel_shape, small.dtype)
+    out = lax.fori_loop(0, pieces.count, step, out)
+    return out
+
+
+def _small(form: Form, large: Array, kernel: Array) -> Array:
+    out = _rows(form, kernel) @ _columns(form, large)
+    return out.reshape(form.small_channels, form.batch, *form.small).swapaxes(0, 1)
+
+
+def _large(form: Form, small: Array, kernel: Array) -> Array:
     form = _without_idle_strides(form)
-    columns = _dot("gcm,gcp->gmp", _rows(form, kernel), _positions(form, small))
+    columns = _rows(form, kernel).mT @ _positions(form, small)
     columns = columns.reshape(form.large_channels, *form.kernel, form.batch, *form.small)
     return scatter(form, columns, at=1).swapaxes(0, 1)
 
 
-def kernel(form: Form, small: Array, large: Array) -> Array:
-    out = _dot("gmp,gcp->gmc", _columns(form, large), _positions(form, small))
+def _kernel(form: Form, small: Array, large: Array) -> Array:
+    out = _columns(form, large) @ _positions(form, small).mT
     return out.swapaxes(1, 2).reshape(form.kernel_shape)
 
 
@@ -65,10 +109,3 @@ def _without_idle_strides(form: Form) -> Form:
         for h, k, d, s in zip(form.small, form.kernel, form.dilation, form.stride, strict=True)
     )
     return dataclasses.replace(form, stride=stride)
-
-
-def _dot(subscripts: str, a: Array, b: Array) -> Array:
-    """einsum over (groups, rows, columns); one group is not batched, which is faster."""
-    if a.shape[0] == 1:
-        return jnp.einsum(subscripts.replace("g", ""), a[0], b[0])[None]
-    return jnp.einsum(subscripts, a, b)
