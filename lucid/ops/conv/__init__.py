@@ -6,12 +6,13 @@ Read `geometry` (sizes and the trilinear form), then `maps` (the three primitive
 
 from lucid.ops.conv.functional import conv, conv_transpose
 from lucid.ops.conv.geometry import Padding, Window, check_conv_args
-from lucid.ops.conv.lowerings import force_lowering
+from lucid.ops.conv.lowerings import chosen_lowerings, force_lowering
 
 __all__ = [
     "Padding",
     "Window",
     "check_conv_args",
+    "chosen_lowerings",
     "conv",
     "conv_transpose",
     "force_lowering",

@@ -16,7 +16,8 @@ from lucid.ops.conv.geometry import Form
 from lucid.ops.conv.windows import pad_axis
 
 WHOLE = 12 << 20  # columns of at most so many bytes are not cut
-PIECE = 4 << 20  # bytes of columns in a piece, unless one row of one image takes more
+IMAGE = 24 << 20  # columns of one image are cut, by rows, only where they take more than this
+PIECE = 4 << 20  # bytes of columns in a piece, unless one image, or one row of it, takes more
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,9 +49,10 @@ class Strips:
         return lax.dynamic_slice(x, self._start(x, t), sizes).squeeze(1)
 
     def add(self, x: Array, t: Array, piece: Array) -> Array:
-        """x with `piece` added to piece number t."""
-        piece = (piece + self.at(x, t))[:, None]
-        return lax.dynamic_update_slice(x, piece, self._start(x, t))
+        """x, at first zero, with `piece` added as piece number t."""
+        if self.per_image > 1 and self.step < self.length:
+            piece = piece + self.at(x, t)
+        return lax.dynamic_update_slice(x, piece[:, None], self._start(x, t))
 
     def _start(self, x: Array, t: Array) -> list[Array | int]:
         row = t % self.per_image * self.step
@@ -73,26 +75,30 @@ def cut(form: Form, itemsize: int) -> Pieces | None:
     image = row * form.small[0]
     if image * form.batch <= WHOLE:
         return None
-    images = max(
-        n
-        for n in range(1, form.batch + 1)
-        if form.batch % n == 0 and (n == 1 or n * image <= PIECE)
-    )
-    per_image = 1 if image <= PIECE else -(-image // max(PIECE, row))
-    rows = -(-form.small[0] // per_image)
+    if image <= IMAGE:
+        fit = max(1, PIECE // image)
+        images = max(n for n in range(1, fit + 1) if form.batch % n == 0)
+        piece = dataclasses.replace(form, batch=images)
+        return Pieces(
+            piece,
+            form.batch // images,
+            Strips(images, 1, 0, form.small[0], 0, form.small[0]),
+            Strips(images, 1, 0, form.large[0], 0, form.large[0]),
+        )
+    rows = -(-form.small[0] // -(-image // max(PIECE, row)))
     per_image = -(-form.small[0] // rows)
-    stride = form.stride[0]
-    reach = stride * (rows - 1) + form.dilation[0] * (form.kernel[0] - 1) + 1
+    step = form.stride[0] * rows
+    reach = step - form.stride[0] + form.dilation[0] * (form.kernel[0] - 1) + 1
     piece = dataclasses.replace(
         form,
-        batch=images,
+        batch=1,
         small=(rows, *form.small[1:]),
         large=(reach, *form.large[1:]),
         padding=(0, *form.padding[1:]),
     )
     return Pieces(
         piece,
-        form.batch // images * per_image,
-        Strips(images, per_image, rows, rows, 0, form.small[0]),
-        Strips(images, per_image, stride * rows, reach, form.padding[0], form.large[0]),
+        form.batch * per_image,
+        Strips(1, per_image, rows, rows, 0, form.small[0]),
+        Strips(1, per_image, step, reach, form.padding[0], form.large[0]),
     )

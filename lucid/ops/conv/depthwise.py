@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from itertools import product
-from math import prod
 from operator import add
 
 import jax.numpy as jnp
 from jax import Array, lax
 
 from lucid.ops.conv.geometry import Form
-from lucid.ops.conv.windows import depth_to_space, pad_axes
+from lucid.ops.conv.windows import join_phases, pad_axes
 
 Taps = tuple[int, ...]
 
@@ -26,8 +25,9 @@ TAPS_PER_PASS = 32
 
 
 def claims(out: str, form: Form) -> bool:
-    """Groups with one channel of small or of large."""
-    return form.groups in (form.small_channels, form.large_channels)
+    """Groups with one channel of small or of large, and few of the other."""
+    few = max(form.small_channels, form.large_channels) <= 4 * form.groups
+    return few and form.groups in (form.small_channels, form.large_channels)
 
 
 def small(form: Form, large: Array, kernel: Array) -> Array:
@@ -54,17 +54,11 @@ def large(form: Form, small: Array, kernel: Array) -> Array:
         term = _cut(x, starts, [1] * form.rank, lengths) * weight(taps)
         phase = tuple(residue for _, residue in moves)
         phases[phase] = phases[phase] + term if phase in phases else term
-    none = jnp.zeros_like(phases[(0,) * form.rank])
-    ordered = [phases.get(r, none).sum(2) for r in product(*map(range, form.stride))]
-    out = jnp.stack(ordered, 3).reshape(
-        form.batch, form.large_channels * prod(form.stride), *lengths
-    )
-    out = depth_to_space(out, form.stride)
-    high = [
-        p + y - s * n
-        for p, y, s, n in zip(form.padding, form.large, form.stride, lengths, strict=True)
-    ]
-    return pad_axes(out, [(-low, end) for low, end in zip(form.padding, high, strict=True)])
+    summed = {residue: phase.sum(2) for residue, phase in phases.items()}
+    out = join_phases(summed, form.stride)
+    out = out.reshape(form.batch, form.large_channels, *out.shape[-form.rank :])
+    ends = zip(form.padding, form.large, out.shape[2:], strict=True)
+    return pad_axes(out, [(-p, p + y - n) for p, y, n in ends])
 
 
 def kernel(form: Form, small: Array, large: Array) -> Array:

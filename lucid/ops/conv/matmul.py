@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from math import prod
+from typing import cast
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -21,6 +22,11 @@ from lucid.ops.conv.windows import gather, scatter
 def claims(out: str, form: Form) -> bool:
     """Every map of every form."""
     return True
+
+
+def traffic(form: Form) -> int:
+    """Elements of the columns, which decide the time."""
+    return form.batch * form.large_channels * prod(form.kernel) * prod(form.small)
 
 
 def small(form: Form, large: Array, kernel: Array) -> Array:
@@ -57,13 +63,12 @@ def kernel(form: Form, small: Array, large: Array) -> Array:
         return _kernel(form, small, large)
     opened_small, opened_large = pieces.small.open(small), pieces.large.open(large)
 
-    def step(t: Array, out: Array) -> Array:
+    def step(t: Array, total: Array) -> Array:
         x, y = pieces.small.at(opened_small, t), pieces.large.at(opened_large, t)
-        return out + _kernel(pieces.form, x, y)
+        return total + _kernel(pieces.form, x, y)
 
-    out: Array = jnp.zeros(form.kernel_shape, small.dtype)
-    out = lax.fori_loop(0, pieces.count, step, out)
-    return out
+    zeros = jnp.zeros(form.kernel_shape, small.dtype)
+    return cast(Array, lax.fori_loop(0, pieces.count, step, zeros))
 
 
 def _small(form: Form, large: Array, kernel: Array) -> Array:

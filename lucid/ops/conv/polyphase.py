@@ -62,6 +62,13 @@ def exchanged(form: Form) -> Form:
     )
 
 
+def traffic(form: Form) -> int:
+    """Elements of columns and of phases, which decide the time; compare `matmul.traffic`."""
+    coarse = exchanged(form)
+    phases = prod(coarse.small_shape) if max(form.stride) > 1 else 0
+    return matmul.traffic(coarse) + phases
+
+
 def _coarse_lengths(form: Form) -> list[int]:
     axes = zip(form.large, form.padding, form.stride, strict=True)
     return [-(-(p % s + y) // s) for y, p, s in axes]
