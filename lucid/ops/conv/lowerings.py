@@ -18,7 +18,6 @@ from types import ModuleType
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax import Array
 
 from lucid.ops.conv import definition, depthwise, matmul, polyphase
