@@ -34,6 +34,7 @@ from lucid._autograd import (
     no_grad,
     set_grad_enabled,
 )
+from lucid._errors import JitError
 from lucid._functions import (
     abs,
     add,
@@ -109,6 +110,7 @@ from lucid._functions import (
     var,
     where,
 )
+from lucid._jit import compile, jit
 from lucid._tensor import Tensor
 from lucid._version import __version__
 from lucid.creation import (
@@ -146,6 +148,7 @@ __all__ = [
     "Int16",
     "Int32",
     "Int64",
+    "JitError",
     "Long",
     "Short",
     "Tensor",
@@ -167,6 +170,7 @@ __all__ = [
     "ceil",
     "chunk",
     "clip",
+    "compile",
     "concatenate",
     "cos",
     "cosh",
@@ -190,6 +194,7 @@ __all__ = [
     "gather",
     "grad_enabled",
     "inf",
+    "jit",
     "linspace",
     "log",
     "log2",

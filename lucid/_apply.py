@@ -21,6 +21,7 @@ class Variable:
 
     __slots__ = (
         "__weakref__",
+        "_born",
         "_data",
         "_grad",
         "_hooks",
@@ -28,7 +29,7 @@ class Variable:
         "_keep_grad",
         "_node",
         "_requires_grad",
-    )  # fmt: skip
+    )
 
     _data: Array
     _grad: Tensor | None
@@ -37,11 +38,17 @@ class Variable:
     _index: int  # which output of the node this is
     _requires_grad: bool
     _keep_grad: bool
+    _born: Any  # the capture that was active when it was made: inside it, it is a local value
 
     @staticmethod
-    def _wrap(data: Array, edge: Edge | None = None) -> Tensor:
-        """A Tensor around `data`; with an edge, and if it can have a gradient, a recorded one."""
+    def _wrap(data: Array, node: Any = None, index: int = 0) -> Tensor:
+        """A Tensor around `data`; with a node, and if it can have a gradient, a recorded one."""
         raise NotImplementedError
+
+    def _cell(self) -> Variable:
+        """Where the current value is: here, or while a program is traced, in a stand-in."""
+        capture = state.capture
+        return self if capture is None or self._born is capture else capture.stand_in(self)
 
     def _edge(self) -> Edge | None:
         """Where gradients of this value flow."""
@@ -51,7 +58,8 @@ class Variable:
 
 
 @functools.lru_cache(maxsize=None, typed=True)
-def _op(fn: Callable[..., Any], **static: Any) -> Op:
+def compiled(fn: Callable[..., Any], **static: Any) -> Op:
+    """The compiled form of `fn` with these static arguments; made once."""
     return Op(functools.partial(fn, **static), fn.__name__)
 
 
@@ -70,11 +78,13 @@ def apply(fn: Callable[..., Any], /, *inputs: Operand, **static: Any) -> Any:
     >>> apply(jnp.hypot, Tensor([3.0]), 4.0)
     Tensor([5.])
     """
-    return run(_op(fn, **static), *inputs)
+    return run(compiled(fn, **static), *inputs)
 
 
 def run(op: Op, *inputs: Operand) -> Any:
     """`apply` for an Op."""
+    if state.capture is not None:
+        inputs = state.capture.resolve(inputs)
     tensor: Variable | None = None
     recorded = False
     arrays = []
@@ -89,14 +99,14 @@ def run(op: Op, *inputs: Operand) -> Any:
     if tensor is None:
         return outputs
     wrap = tensor._wrap
+    node = None
     single = not isinstance(outputs, (tuple, list))
-    if not (recorded and state.grad_enabled):
-        return wrap(outputs) if single else tuple(wrap(y) for y in outputs)
-    edges = [x._edge() if isinstance(x, Variable) else None for x in inputs]
+    if recorded and state.grad_enabled:
+        edges = [x._edge() if isinstance(x, Variable) else None for x in inputs]
+        node = Node(op, arrays, edges, 1 if single else len(outputs))
     if single:
-        return wrap(outputs, (Node(op, arrays, edges, 1), 0))
-    node = Node(op, arrays, edges, len(outputs))
-    return tuple(wrap(y, (node, i)) for i, y in enumerate(outputs))
+        return wrap(outputs, node, 0)
+    return tuple(None if y is None else wrap(y, node, i) for i, y in enumerate(outputs))
 
 
 @overload
@@ -112,20 +122,22 @@ def lift(fn: Callable[..., Any]) -> Callable[..., Any]:
     names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     arity = sum(p.kind is p.POSITIONAL_ONLY for p in parameters)
 
+    plain = compiled(fn)
+
     @functools.wraps(fn)
     def lifted(*args: Any, **static: Any) -> Any:
-        if len(args) > arity or static:
-            if len(args) > arity + len(names):
-                raise TypeError(
-                    f"{fn.__name__} takes at most {arity + len(names)} positional arguments, got "
-                    f"{len(args)}."
-                )
-            static.update(zip(names, args[arity:], strict=False))
-            args = args[:arity]
-            for name, value in static.items():
-                if isinstance(value, list):
-                    static[name] = frozen(value)
-        return apply(fn, *args, **static)
+        if not static and len(args) <= arity:
+            return run(plain, *args)
+        if len(args) > arity + len(names):
+            raise TypeError(
+                f"{fn.__name__} takes at most {arity + len(names)} positional arguments, got "
+                f"{len(args)}."
+            )
+        static.update(zip(names, args[arity:], strict=False))
+        for name, value in static.items():
+            if isinstance(value, list):
+                static[name] = frozen(value)
+        return apply(fn, *args[:arity], **static)
 
     return lifted
 

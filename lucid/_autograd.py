@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import operator
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -61,7 +62,7 @@ class Op:
         self._vjps: dict[tuple[bool, ...], Op] = {}
 
     def vjp(self, wanted: tuple[bool, ...]) -> Op:
-        """The Op `(*inputs, *cotangents) -> gradients` of the inputs that are `wanted`.
+        """The Op `(*inputs, *cotangents) -> gradients`, a tuple with None for unwanted inputs.
 
         There is one cotangent per output; None stands for zeros.
         """
@@ -77,23 +78,24 @@ def _strong(x: Array) -> Array:
     return jnp.asarray(x, dtype=x.dtype)
 
 
-def _pull_back(fn: Callable[..., Any], wanted: tuple[bool, ...], *args: Any) -> tuple[Array, ...]:
+def _pull_back(
+    fn: Callable[..., Any], wanted: tuple[bool, ...], *args: Any
+) -> tuple[Array | None, ...]:
     inputs, cotangents = args[: len(wanted)], args[len(wanted) :]
 
-    def of_wanted(*values: Array) -> tuple[Array, ...]:
+    def of_wanted(*values: Array) -> tuple[Array | None, ...]:
         source = iter(values)
         outputs = fn(*(next(source) if w else x for x, w in zip(inputs, wanted, strict=True)))
         return tuple(outputs) if isinstance(outputs, (tuple, list)) else (outputs,)
 
     outputs, pullback = jax.vjp(of_wanted, *(x for x, w in zip(inputs, wanted, strict=True) if w))
-    filled = tuple(
-        _zero_cotangent(y) if ct is None else ct for y, ct in zip(outputs, cotangents, strict=True)
-    )
-    gradients: tuple[Array, ...] = pullback(filled)
-    return gradients
+    gradients = iter(pullback(tuple(map(_cotangent, outputs, cotangents))))
+    return tuple(next(gradients) if w else None for w in wanted)
 
 
-def _zero_cotangent(output: Array) -> Any:
+def _cotangent(output: Array | None, cotangent: Array | None) -> Any:
+    if cotangent is not None or output is None:
+        return cotangent
     if is_inexact(output.dtype):
         return jnp.zeros_like(output)
     return np.zeros(output.shape, jax.dtypes.float0)
@@ -108,21 +110,21 @@ Edge: TypeAlias = tuple[Any, int]
 Hook: TypeAlias = Callable[[Any], Any]
 
 
+class Observers:
+    """Who looks at the gradients of a node's outputs."""
+
+    __slots__ = ("gate", "hooks", "kept")
+
+    def __init__(self) -> None:
+        self.hooks: dict[int, dict[int, Hook]] = {}  # by output
+        self.gate: Hook | None = None  # sees, and may replace, the gradients of all outputs at once
+        self.kept: dict[int, weakref.ref[Any]] = {}  # by output: Tensors that keep their gradient
+
+
 class Node:
     """One recorded call of an Op: its input arrays, and where their gradients flow."""
 
-    __slots__ = (
-        "__weakref__",
-        "arrays",
-        "edges",
-        "gate",
-        "hooks",
-        "kept",
-        "n_outputs",
-        "op",
-        "order",
-        "wanted",
-    )  # fmt: skip
+    __slots__ = ("__weakref__", "arrays", "edges", "n_outputs", "observers", "op", "order")
 
     def __init__(
         self, op: Op, arrays: Sequence[Any], edges: Sequence[Edge | None], n_outputs: int
@@ -130,15 +132,18 @@ class Node:
         self.op = op
         self.arrays: Sequence[Any] | None = arrays  # None once the graph was freed
         self.edges = edges
-        self.wanted = tuple(edge is not None for edge in edges)
         self.n_outputs = n_outputs
         self.order = next(_creation_order)
-        self.hooks: dict[int, dict[int, Hook]] | None = None  # by output index
-        self.gate: Hook | None = None  # sees and may replace the gradients of all outputs at once
-        self.kept: dict[int, weakref.ref[Any]] | None = None  # Tensors that want their gradient
+        self.observers: Observers | None = None
+
+    def observe(self) -> Observers:
+        """The observers, made when the first one comes."""
+        if self.observers is None:
+            self.observers = Observers()
+        return self.observers
 
     def free(self) -> None:
-        # The edges stay, so that a later walk still knows whether it needs this node.
+        """Let go of the arrays; the edges stay, so that a later walk knows it needs this node."""
         self.arrays = None
 
 
@@ -146,7 +151,7 @@ class Recorder(NamedTuple):
     """How a walk computes when it is itself recorded, for gradients of gradients."""
 
     run: Callable[..., Any]  # (op, *inputs) -> outputs, all of them Tensors
-    wrap: Callable[[Any, Edge], Any]  # an input array of a node, as it was, and its edge -> Tensor
+    wrap: Callable[[Any, Any, int], Any]  # (array, *edge) -> Tensor, for the inputs of a node
 
 
 class Gradients(NamedTuple):
@@ -174,120 +179,140 @@ def walk(
     order and no recursion is needed. With `targets`, only the paths that lead there are walked.
     """
     nodes = _reachable([edge for edge, _ in seeds])
-    wanted = {id(node): node.wanted for node in nodes}
     target_keys = {key(edge) for edge in targets or ()}
+    masks = None
     if targets is not None:
-        nodes = _restrict(nodes, wanted, target_keys)
-    if any(node.arrays is None and any(wanted[id(node)]) for node in nodes):
+        nodes, masks = _paths_to(target_keys, nodes)
+    if any(node.arrays is None and (masks is None or any(masks[id(node)])) for node in nodes):
         raise RuntimeError(
             "backward: the graph behind this Tensor was freed by an earlier backward. Pass "
             "retain_graph=True to the earlier call, or compute the Tensor again."
         )
-    add = recorder.run if recorder is not None else _run
-    pending: dict[tuple[int, int], Any] = {}
+    pending: dict[int, list[Any]] = {}  # by target: the gradients of its outputs so far
+    leaves: list[Any] = []
     found = Gradients({}, {})
 
     def give(edge: Edge, gradient: Any) -> None:
-        at = key(edge)
-        if at in pending:
-            gradient = add(_ADD, pending[at], gradient)
-        pending[at] = gradient
-        if not isinstance(edge[0], Node):
-            found.tensors[at] = edge[0]
+        target, index = edge
+        gradients = pending.get(id(target))
+        if gradients is None:
+            if isinstance(target, Node):
+                gradients = [None] * target.n_outputs
+            else:
+                gradients = [None]
+                leaves.append(target)
+            pending[id(target)] = gradients
+        before = gradients[index]
+        if before is not None:
+            gradient = _sum(before, gradient, recorder)
+        gradients[index] = gradient
 
     for edge, gradient in seeds:
         give(edge, gradient)
     for node in nodes:
-        cotangents = [pending.pop((id(node), i), None) for i in range(node.n_outputs)]
-        if all(ct is None for ct in cotangents):
+        cotangents = pending.pop(id(node), None)
+        if cotangents is None:
             continue
-        _visit(node, cotangents, target_keys, found)
-        mask = wanted[id(node)]
-        if any(mask):
-            gradients = _differentiate(node, mask, cotangents, recorder)
-            edges = [edge for edge, w in zip(node.edges, mask, strict=True) if w and edge]
-            for edge, gradient in zip(edges, gradients, strict=True):
-                give(edge, gradient)
-            if not retain_graph:
-                node.free()
-    for at, leaf in list(found.tensors.items()):
-        if at in pending:  # not a kept Tensor, which has its gradient already
-            found.values[at] = _run_hooks(leaf._hooks, pending[at])
+        if node.observers is not None or target_keys:
+            _show(node, cotangents, target_keys, found)
+        gradients = _differentiate(node, cotangents, masks, recorder)
+        for flows_to, gradient in zip(node.edges, gradients, strict=False):
+            if flows_to is not None and gradient is not None:
+                give(flows_to, gradient)
+        if gradients and not retain_graph:
+            node.free()
+    for leaf in leaves:
+        at = (id(leaf), 0)
+        found.values[at] = _run_hooks(leaf._hooks or {}, pending[id(leaf)][0])
+        found.tensors[at] = leaf
     return found
 
 
-def _run(op: Op, *inputs: Any) -> Any:
-    return op.run(*inputs)
-
-
 def _reachable(roots: Sequence[Edge]) -> list[Node]:
-    seen: dict[int, Node] = {}
+    """All nodes behind `roots`, newest first."""
+    seen: set[int] = set()
+    nodes: list[Node] = []
     stack = [target for target, _ in roots]
     while stack:
         node = stack.pop()
         if isinstance(node, Node) and id(node) not in seen:
-            seen[id(node)] = node
-            stack.extend(edge[0] for edge in node.edges if edge is not None)
-    return sorted(seen.values(), key=lambda node: node.order, reverse=True)
+            seen.add(id(node))
+            nodes.append(node)
+            stack.extend([edge[0] for edge in node.edges if edge is not None])
+    nodes.sort(key=_order, reverse=True)
+    return nodes
 
 
-def _restrict(
-    nodes: list[Node], wanted: dict[int, tuple[bool, ...]], targets: set[tuple[int, int]]
-) -> list[Node]:
-    """The nodes on a path to a target; `wanted` is narrowed to the inputs on such a path."""
+_order = operator.attrgetter("order")
+
+
+def _paths_to(
+    targets: set[tuple[int, int]], nodes: list[Node]
+) -> tuple[list[Node], dict[int, tuple[bool, ...]]]:
+    """The nodes on a path to a target, and by node the inputs on such a path."""
     on_path = {node_id for node_id, _ in targets}
+    masks = {}
     for node in reversed(nodes):
         mask = tuple(
             edge is not None
             and (key(edge) in targets or (isinstance(edge[0], Node) and id(edge[0]) in on_path))
             for edge in node.edges
         )
-        wanted[id(node)] = mask
+        masks[id(node)] = mask
         if any(mask):
             on_path.add(id(node))
-    return [node for node in nodes if id(node) in on_path]
+    return [node for node in nodes if id(node) in on_path], masks
 
 
-def _visit(
+def _differentiate(
+    node: Node,
+    cotangents: list[Any],
+    masks: dict[int, tuple[bool, ...]] | None,
+    recorder: Recorder | None,
+) -> Sequence[Any]:
+    """The gradient of each input of a node; None where it is not wanted."""
+    edges, arrays = node.edges, node.arrays
+    wanted = tuple([edge is not None for edge in edges]) if masks is None else masks[id(node)]
+    if not any(wanted):  # a target lies here, and nothing behind it
+        return ()
+    assert arrays is not None  # walk refuses freed graphs
+    vjp = node.op.vjp(wanted)
+    if recorder is None:
+        return vjp.run(*arrays, *cotangents)
+    inputs = [
+        x if edge is None else recorder.wrap(x, *edge)
+        for x, edge in zip(arrays, edges, strict=True)
+    ]
+    return recorder.run(vjp, *inputs, *cotangents)
+
+
+def _sum(a: Any, b: Any, recorder: Recorder | None) -> Any:
+    return _ADD.run(a, b) if recorder is None else recorder.run(_ADD, a, b)
+
+
+def _show(
     node: Node, cotangents: list[Any], targets: set[tuple[int, int]], found: Gradients
 ) -> None:
-    """Run the hooks on the gradients of a node's outputs, and note those that somebody wants."""
-    if node.hooks is not None:
-        for i, hooks in node.hooks.items():
+    """Show the gradients of a node's outputs to its observers, and note the targets among them."""
+    observers = node.observers
+    if observers is not None:
+        for i, hooks in observers.hooks.items():
             if cotangents[i] is not None:
                 cotangents[i] = _run_hooks(hooks, cotangents[i])
-    if node.gate is not None:
-        cotangents[:] = node.gate(cotangents)
-    if node.kept is not None:
-        for i, ref in node.kept.items():
+        if observers.gate is not None:
+            cotangents[:] = observers.gate(cotangents)
+        for i, ref in observers.kept.items():
             tensor = ref()
             if tensor is not None and cotangents[i] is not None:
                 found.values[id(node), i] = cotangents[i]
                 found.tensors[id(node), i] = tensor
-    if targets:
-        for i, cotangent in enumerate(cotangents):
-            if (id(node), i) in targets:
-                found.values[id(node), i] = cotangent
+    for i, cotangent in enumerate(cotangents):
+        if (id(node), i) in targets:
+            found.values[id(node), i] = cotangent
 
 
-def _differentiate(
-    node: Node, mask: tuple[bool, ...], cotangents: list[Any], recorder: Recorder | None
-) -> Sequence[Any]:
-    assert node.arrays is not None  # walk refuses freed graphs
-    vjp = node.op.vjp(mask)
-    if recorder is None:
-        gradients: Sequence[Any] = vjp.run(*node.arrays, *cotangents)
-        return gradients
-    inputs = [
-        x if edge is None else recorder.wrap(x, edge)
-        for x, edge in zip(node.arrays, node.edges, strict=True)
-    ]
-    recorded: Sequence[Any] = recorder.run(vjp, *inputs, *cotangents)
-    return recorded
-
-
-def _run_hooks(hooks: dict[int, Hook] | None, gradient: Any) -> Any:
-    for hook in list(hooks.values()) if hooks else ():
+def _run_hooks(hooks: dict[int, Hook], gradient: Any) -> Any:
+    for hook in list(hooks.values()):
         gradient = hook(gradient)
     return gradient
 

@@ -48,7 +48,7 @@ def grad(
     seeds = _seeds("grad", outputs, grad_outputs, create_graph)
     edges = []
     for i, x in enumerate(inputs):
-        edge = x._edge()
+        edge = x._cell()._edge()
         if edge is None:
             raise RuntimeError(f"grad: input {i} does not require a gradient.")
         edges.append(edge)
@@ -89,16 +89,17 @@ def _seeds(
         )
     seeds = []
     for tensor, gradient in zip(tensors, gradients, strict=True):
-        edge = tensor._edge()
+        cell = tensor._cell()
+        edge = cell._edge()
         if edge is None:
             raise RuntimeError(
                 f"{call}: this Tensor requires no gradient: nothing it was computed from has "
                 "requires_grad=True, or it was computed under no_grad()."
             )
         if gradient is None:
-            gradient = tensor._wrap(_ones_like(tensor._data))
-        check_gradient(f"{call}: the gradient", gradient, tensor._data)
-        seeds.append((edge, gradient if create_graph else gradient._data))
+            gradient = tensor._wrap(_ones_like(cell._data))
+        check_gradient(f"{call}: the gradient", gradient, cell._data)
+        seeds.append((edge, gradient if create_graph else gradient._cell()._data))
     return seeds
 
 
@@ -109,8 +110,11 @@ def _recorder(tensors: Sequence[Variable], create_graph: bool) -> Recorder | Non
 def _ones_like(data: Array) -> Array:
     if isinstance(data, jax.core.Tracer):
         return jnp.ones_like(data)
-    # Without a compiled program for each shape.
-    return jax.device_put(np.ones(data.shape, data.dtype), data.sharding)
+    # Without a compiled program for each shape; and bound to a device just if `data` is, or else
+    # everything computed from it becomes bound, and the next step compiles anew.
+    return jax.device_put(
+        np.ones(data.shape, data.dtype), data.sharding if data.committed else None
+    )
 
 
 def check_differentiable(call: str, array: Array) -> None:
@@ -126,7 +130,7 @@ def check_gradient(what: str, gradient: Any, of: Array) -> None:
     """Refuse what cannot be the gradient of a Tensor that holds `of`."""
     if not isinstance(gradient, Variable):
         raise TypeError(f"{what} must be a Tensor, got {type(gradient).__name__}.")
-    data = gradient._data
+    data = gradient._cell()._data
     if data.shape != of.shape:
         raise ValueError(
             f"{what} has shape {data.shape}; it must have the Tensor's shape {of.shape}."

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from lucid import _array
-from lucid._apply import Variable, apply, lift
+from lucid._apply import Variable, apply, compiled, lift, run
 from lucid._typing import Array, DType, Operand, Shape
 from lucid.ops import elementwise, linalg, reduce, shape
 
@@ -23,10 +23,12 @@ _OPERANDS = (Variable, bool, int, float, complex, np.ndarray, np.generic, jax.Ar
 def _binary(fn: Callable[..., Array], reflected: bool = False) -> Callable[..., Tensor]:
     """An operator method; what is no data is left to the other operand's class."""
 
+    op = compiled(fn)
+
     def operator(self: Any, other: Operand) -> Tensor:
         if not isinstance(other, _OPERANDS):
             return NotImplemented
-        return apply(fn, other, self) if reflected else apply(fn, self, other)
+        return run(op, other, self) if reflected else run(op, self, other)
 
     operator.__doc__ = fn.__doc__
     return operator

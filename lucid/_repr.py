@@ -29,7 +29,7 @@ def tensor_repr(tensor: Tensor) -> str:
         if data.devices() != {jax.devices()[0]}:
             notes.append(f'device="{tensor.device}"')
     if not tensor.is_leaf:
-        notes.append(f"grad_fn=<{tensor._node.op.name}>")
+        notes.append(f"grad_fn=<{tensor._cell()._node.op.name}>")
     elif tensor.requires_grad and name == "Tensor":
         notes.append("requires_grad=True")
     return f"{name}({', '.join([values, *notes])})"

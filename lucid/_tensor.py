@@ -10,9 +10,10 @@ from typing import Any, ClassVar, Self
 import jax
 import numpy as np
 
-from lucid import _array, _backward
+from lucid import _array, _backward, _epoch
 from lucid._apply import Variable, apply, run
-from lucid._autograd import Edge, Op, is_inexact, state
+from lucid._autograd import Op, is_inexact, state
+from lucid._errors import JitError, user_line
 from lucid._handle import Handle
 from lucid._operators import Operators
 from lucid._repr import tensor_repr
@@ -63,50 +64,46 @@ class Tensor(Variable, Operators):
         dtype: DType | None = None,
         device: str | jax.Device | None = None,
     ) -> None:
-        array = _array.as_array(data._data if isinstance(data, Tensor) else data, dtype, device)
+        array = _array.as_array(data.data if isinstance(data, Tensor) else data, dtype, device)
         if requires_grad:
             _backward.check_differentiable("Tensor", array)
-        self._data = array
-        self._grad = self._hooks = self._node = None
-        self._index = 0
-        self._requires_grad = bool(requires_grad)
-        self._keep_grad = bool(keep_grad)
+        _initialise(self, array, bool(requires_grad), bool(keep_grad))
 
     # --- What it holds ---
 
     @property
     def data(self) -> Array:
         """The jax array. Assigning replaces it without recording."""
-        return self._data
+        return self._cell()._data
 
     @data.setter
     def data(self, value: Any) -> None:
-        self._data = _array.as_array(value._data if isinstance(value, Tensor) else value)
+        self._cell()._data = _array.as_array(value.data if isinstance(value, Tensor) else value)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The sizes of the axes."""
-        return self._data.shape
+        return self._cell()._data.shape
 
     @property
     def ndim(self) -> int:
         """The number of axes."""
-        return self._data.ndim
+        return self._cell()._data.ndim
 
     @property
     def size(self) -> int:
         """The number of elements."""
-        return self._data.size
+        return self._cell()._data.size
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The NumPy dtype of the elements."""
-        return np.dtype(self._data.dtype)
+        return np.dtype(self._cell()._data.dtype)
 
     @property
     def device(self) -> str:
         """The name of the device; the platform's name if the array lies on several."""
-        devices = list(self._data.devices())
+        devices = list(self.data.devices())
         return _array.device_name(devices[0]) if len(devices) == 1 else devices[0].platform
 
     @property
@@ -124,7 +121,7 @@ class Tensor(Variable, Operators):
     @property
     def requires_grad(self) -> bool:
         """Whether operations on this Tensor are recorded."""
-        return self._requires_grad
+        return self._cell()._requires_grad
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
@@ -132,54 +129,58 @@ class Tensor(Variable, Operators):
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Set `requires_grad` of a leaf, and return the Tensor."""
+        cell = self._cell()
         if requires_grad:
-            _backward.check_differentiable("requires_grad_", self._data)
-        elif self._node is not None:
+            _backward.check_differentiable("requires_grad_", cell._data)
+        elif cell._node is not None:
             raise RuntimeError(
                 "requires_grad_: this Tensor was computed from others that require a gradient. "
                 "Use detach() for a Tensor that does not."
             )
-        self._requires_grad = bool(requires_grad)
+        if cell._requires_grad is not bool(requires_grad):
+            cell._requires_grad = bool(requires_grad)
+            _epoch.bump()
         return self
 
     @property
     def is_leaf(self) -> bool:
         """Whether the Tensor was made by the user, not computed from others on the tape."""
-        return self._node is None
+        return self._cell()._node is None
 
     @property
     def grad(self) -> Tensor | None:
         """The gradient that `backward` left here; calls add up until it is set to None."""
-        return self._grad
+        return self._cell()._grad
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
         if value is not None:
-            _backward.check_gradient("grad", value, self._data)
-        self._grad = value
+            _backward.check_gradient("grad", value, self.data)
+        self._cell()._grad = value
 
     def zero_grad(self) -> None:
         """Forget the gradient."""
-        self._grad = None
+        self._cell()._grad = None
 
     def detach(self) -> Tensor:
         """The same values off the tape."""
-        return self._wrap(self._data)
+        return self._wrap(self.data)
 
     @property
     def keep_grad(self) -> bool:
         """Whether `backward` leaves a gradient here although the Tensor is not a leaf."""
-        return self._keep_grad
+        return self._cell()._keep_grad
 
     @keep_grad.setter
     def keep_grad(self, value: bool) -> None:
-        self._keep_grad = bool(value)
-        if self._node is not None:
-            kept = self._node.kept = self._node.kept or {}
+        cell = self._cell()
+        cell._keep_grad = bool(value)
+        if cell._node is not None:
+            kept = cell._node.observe().kept
             if value:
-                kept[self._index] = weakref.ref(self)
+                kept[cell._index] = weakref.ref(cell)
             else:
-                kept.pop(self._index, None)
+                kept.pop(cell._index, None)
 
     def retain_grad(self) -> None:
         """Have `backward` leave a gradient here although the Tensor is not a leaf.
@@ -191,7 +192,7 @@ class Tensor(Variable, Operators):
         >>> y.grad
         Tensor([2.])
         """
-        if not self._requires_grad:
+        if not self.requires_grad:
             raise RuntimeError("retain_grad: this Tensor does not require a gradient.")
         self.keep_grad = True
 
@@ -204,7 +205,8 @@ class Tensor(Variable, Operators):
         >>> x.grad
         Tensor([20.])
         """
-        if not self._requires_grad:
+        cell = self._cell()
+        if not cell._requires_grad:
             raise RuntimeError("register_hook: this Tensor does not require a gradient.")
 
         def on_gradient(gradient: Any) -> Any:
@@ -214,13 +216,12 @@ class Tensor(Variable, Operators):
                 return gradient
             like = gradient._data if recorded else gradient
             _backward.check_gradient("register_hook: the hook's result", result, like)
-            return result if recorded else result._data
+            return result if recorded else result.data
 
-        if self._node is None:
-            registry = self._hooks = self._hooks or {}
+        if cell._node is None:
+            registry = cell._hooks = {} if cell._hooks is None else cell._hooks
         else:
-            by_output = self._node.hooks = self._node.hooks or {}
-            registry = by_output.setdefault(self._index, {})
+            registry = cell._node.observe().hooks.setdefault(cell._index, {})
         return Handle(registry, on_gradient)
 
     def backward(
@@ -250,17 +251,22 @@ class Tensor(Variable, Operators):
         _backward.backward([self], gradients, retain_graph, create_graph)
 
     @staticmethod
-    def _wrap(data: Array, edge: Edge | None = None) -> Tensor:
+    def _wrap(data: Array, node: Any = None, index: int = 0) -> Tensor:
         tensor = _new(Tensor)
         tensor._data = data
         tensor._grad = tensor._hooks = None
         tensor._keep_grad = False
-        if edge is not None and is_inexact(data.dtype):
-            tensor._node, tensor._index = edge
+        tensor._born = state.capture
+        if node is not None and is_inexact(data.dtype):
+            tensor._node = node
+            tensor._index = index
             tensor._requires_grad = True
         else:
-            tensor._node, tensor._index = None, 0
+            tensor._node = None
+            tensor._index = 0
             tensor._requires_grad = False
+        if tensor._born is not None:
+            tensor._born.created.append(weakref.ref(tensor))
         return tensor
 
     def _rebind(self, name: str, result: Tensor) -> Self:
@@ -278,16 +284,18 @@ class Tensor(Variable, Operators):
                     f"of dtype {self.dtype}. Use the operation that returns a new Tensor."
                 )
             result = result.astype(self.dtype)
-        self._data = result._data
+        cell = self._cell()
+        cell._data = result._data
         if result._requires_grad:
-            keeps = self._keep_grad
+            keeps = cell._keep_grad
             self.keep_grad = False  # of the value that goes
-            self._node, self._index, self._requires_grad = result._node, result._index, True
+            cell._node, cell._index, cell._requires_grad = result._node, result._index, True
             self.keep_grad = keeps
         return self
 
     def _check_in_place(self, name: str) -> None:
-        if self._requires_grad and self._node is None and state.grad_enabled:
+        cell = self._cell()
+        if cell._requires_grad and cell._node is None and state.grad_enabled:
             raise RuntimeError(
                 f"{name}: a leaf that requires a gradient cannot be changed in place while "
                 "operations are recorded. Do it under lucid.no_grad()."
@@ -322,7 +330,7 @@ class Tensor(Variable, Operators):
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """The values as a NumPy array of their own."""
-        return np.array(self._data)
+        return np.array(self.data)
 
     def item(self) -> bool | int | float | complex:
         """The only element, as a Python number."""
@@ -330,30 +338,30 @@ class Tensor(Variable, Operators):
             raise ValueError(
                 f"item: a Tensor of one element is needed, this one has shape {self.shape}."
             )
-        return self._data.item()
+        return self.data.item()
 
     def tolist(self) -> Any:
         """The values as nested Python lists, or a Python number if there are no axes."""
-        return self._data.tolist()
+        return self.data.tolist()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        return np.array(self._data, dtype=dtype, copy=copy)
+        return np.array(self.data, dtype=dtype, copy=copy)
 
     def __jax_array__(self) -> Array:
-        return self._data
+        return self.data
 
     def __dlpack__(self, **options: Any) -> Any:
-        return self._data.__dlpack__(**options)
+        return self.data.__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[Any, int]:
-        return self._data.__dlpack_device__()  # type: ignore[attr-defined]
+        return self.data.__dlpack_device__()  # type: ignore[attr-defined]
 
     def __bool__(self) -> bool:
         if self.size != 1:
             raise ValueError(
                 f"bool() of a Tensor of shape {self.shape} is ambiguous. Use any() or all()."
             )
-        return bool(self._data.item())
+        return bool(self.data.item())
 
     def __float__(self) -> float:
         return float(self.item())  # type: ignore[arg-type]  # complex numbers raise TypeError
@@ -367,7 +375,7 @@ class Tensor(Variable, Operators):
                 "Only an integer Tensor of one element is an index; this one has dtype "
                 f"{self.dtype} and shape {self.shape}."
             )
-        return int(self._data.item())
+        return int(self.data.item())
 
     def to(self, target: DType | str | jax.Device) -> Tensor:
         """This Tensor on another device or in another dtype; recorded.
@@ -393,22 +401,27 @@ class Tensor(Variable, Operators):
     def __repr__(self) -> str:
         return tensor_repr(self)
 
+    def __str__(self) -> str:
+        if state.capture is not None:
+            raise JitError(
+                f"{user_line()} prints a Tensor, whose value does not exist while the function is "
+                "compiled. Return it and print it outside; repr() shows its shape and dtype."
+            )
+        return repr(self)
+
     # `==` compares values; a Tensor in a set or a dictionary is itself.
     __hash__ = object.__hash__
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        copied = _new(type(self))
-        memo[id(self)] = copied
+        copied = memo[id(self)] = _new(type(self))
         # A jax array never changes, so the copy can share it.
-        copied._data = self._data
-        copied._grad = None if self._grad is None else self._grad.__deepcopy__(memo)
-        copied._hooks = copied._node = None
-        copied._index = 0
-        copied._requires_grad, copied._keep_grad = self._requires_grad, self._keep_grad
+        _initialise(copied, self.data, self.requires_grad, self.keep_grad)
+        if self.grad is not None:
+            copied._grad = self.grad.__deepcopy__(memo)
         return copied
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickle, (type(self), np.asarray(self._data), self._requires_grad)
+        return _unpickle, (type(self), np.asarray(self.data), self.requires_grad)
 
 
 # --- Helpers ----------------------------------------------------------------------------------
@@ -418,7 +431,7 @@ def _arrays_in(index: Any) -> Any:
     """An index with its Tensors as jax arrays."""
     if isinstance(index, tuple):
         return tuple(_arrays_in(item) for item in index)
-    return index._data if isinstance(index, Tensor) else index
+    return index.data if isinstance(index, Tensor) else index
 
 
 @functools.cache
@@ -435,11 +448,21 @@ def _unpickle(cls: type[Tensor], values: np.ndarray[Any, Any], requires_grad: bo
 
 def _rebuild(cls: type[Tensor], data: Any, requires_grad: bool) -> Tensor:
     tensor = _new(cls)
+    _initialise(tensor, data, requires_grad)
+    return tensor
+
+
+def _initialise(
+    tensor: Tensor, data: Any, requires_grad: bool = False, keep_grad: bool = False
+) -> None:
+    """Set all slots of a leaf."""
     tensor._data = data
     tensor._grad = tensor._hooks = tensor._node = None
     tensor._index = 0
-    tensor._requires_grad, tensor._keep_grad = requires_grad, False
-    return tensor
+    tensor._requires_grad, tensor._keep_grad = requires_grad, keep_grad
+    tensor._born = state.capture
+    if state.capture is not None:
+        state.capture.created.append(weakref.ref(tensor))
 
 
 def register_pytree(cls: type[Tensor]) -> None:
@@ -450,9 +473,9 @@ def register_pytree(cls: type[Tensor]) -> None:
     """
     jax.tree_util.register_pytree_with_keys(
         cls,
-        lambda t: (((jax.tree_util.GetAttrKey("data"), t._data),), t._requires_grad),
+        lambda t: (((jax.tree_util.GetAttrKey("data"), t.data),), t.requires_grad),
         lambda requires_grad, children: _rebuild(cls, next(iter(children)), requires_grad),
-        lambda t: ((t._data,), t._requires_grad),
+        lambda t: ((t.data,), t.requires_grad),
     )
 
 

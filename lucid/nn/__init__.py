@@ -1,6 +1,6 @@
 """Layers, losses and the Module that all are built on."""
 
-from lucid.nn import functional, init
+from lucid.nn import functional, init, utils
 from lucid.nn.activation import ReLU, Sigmoid, Tanh
 from lucid.nn.containers import (
     ModuleDict,
@@ -46,4 +46,5 @@ __all__ = [
     "Tanh",
     "functional",
     "init",
+    "utils",
 ]

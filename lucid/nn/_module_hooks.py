@@ -21,6 +21,10 @@ class ModuleHooks:
         self.backward_pre: dict[int, Any] = {}
         self.backward: dict[int, Any] = {}
 
+    def keys(self) -> tuple[int, ...]:
+        """What tells one set of hooks from another."""
+        return (*self.forward_pre, *self.forward, *self.backward_pre, *self.backward)
+
     def call(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """`module.forward(*args, **kwargs)` between the hooks."""
         for hook, with_kwargs in list(self.forward_pre.values()):
@@ -61,7 +65,7 @@ class _BackwardHooks:
         passed = apply(_identity, *(args[i] for i in at))
         if any(_node_of(x) for x in passed):
             node = next(n for n in map(_node_of, passed) if n)
-            node.gate = _gate(self.on_inputs)
+            node.observe().gate = _gate(self.on_inputs)
             self.n_inputs = len(passed)
         replaced = list(args)
         for i, x in zip(at, passed, strict=True):
@@ -79,7 +83,7 @@ class _BackwardHooks:
         passed = apply(_identity, *outputs)
         node = next((n for n in map(_node_of, passed) if n), None)
         if node is not None:
-            node.gate = _gate(self.on_outputs)
+            node.observe().gate = _gate(self.on_outputs)
         return passed[0] if single else passed
 
     def on_outputs(self, gradients: Gradients) -> Gradients:
@@ -109,7 +113,7 @@ def _gate(fn: Callable[[Gradients], Gradients]) -> Callable[[list[Any]], list[An
             raise ValueError(
                 f"a backward hook must return {len(given)} gradients, got {len(result)}."
             )
-        return [ct if ct is None or recorded else ct._data for ct in result]
+        return [ct if ct is None or recorded else ct.data for ct in result]
 
     return gate
 

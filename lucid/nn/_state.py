@@ -39,7 +39,9 @@ def load_state(
         if array.shape != target.shape:
             problems.append(f"{name}: shape {array.shape} instead of {target.shape}")
         else:
-            loaded[name] = jax.device_put(array.astype(target.dtype), target.data.sharding)
+            # Bound to a device just if the target was, or else the next step compiles anew.
+            place = target.data.sharding if target.data.committed else None
+            loaded[name] = jax.device_put(array.astype(target.dtype), place)
     if problems:
         raise ValueError(
             f"load_state_dict: the state does not fit this {owner}, and nothing was changed.\n  "

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, Generic, Self, TypeVar, overload
 
+from lucid import _epoch
 from lucid.nn.module import Module
 from lucid.nn.parameter import Parameter
 
@@ -22,6 +23,10 @@ class _Items(Module, Generic[T]):
     @property
     def _items(self) -> dict[str, T]:
         return getattr(self, self._registry_name)
+
+    def _items_to_change(self) -> dict[str, T]:
+        _epoch.bump()
+        return self._items
 
     def _check(self, value: Any) -> None:
         if not isinstance(value, self._kind):
@@ -39,7 +44,7 @@ class _List(_Items[T]):
         self.extend(items)
 
     def _renumber(self, values: list[T]) -> None:
-        self._items.clear()
+        self._items_to_change().clear()
         self._items.update((str(i), value) for i, value in enumerate(values))
 
     def _position(self, index: int) -> str:
@@ -64,7 +69,7 @@ class _List(_Items[T]):
 
     def __setitem__(self, index: int, value: T) -> None:
         self._check(value)
-        self._items[self._position(index)] = value
+        self._items_to_change()[self._position(index)] = value
 
     def __delitem__(self, index: int | slice) -> None:
         values = list(self)
@@ -81,7 +86,7 @@ class _List(_Items[T]):
         for value in values:
             self._check(value)
         for value in values:
-            self._items[str(len(self))] = value
+            self._items_to_change()[str(len(self))] = value
         return self
 
     def insert(self, index: int, value: T) -> None:
@@ -109,10 +114,10 @@ class _Dict(_Items[T]):
     def __setitem__(self, key: str, value: T) -> None:
         self._check(value)
         self._check_new(type(self).__name__, key, value, self._kind)
-        self._items[key] = value
+        self._items_to_change()[key] = value
 
     def __delitem__(self, key: str) -> None:
-        del self._items[key]
+        del self._items_to_change()[key]
 
     def keys(self) -> KeysView[str]:
         """The names."""
@@ -136,11 +141,11 @@ class _Dict(_Items[T]):
 
     def pop(self, key: str) -> T:
         """Take one out and return it."""
-        return self._items.pop(key)
+        return self._items_to_change().pop(key)
 
     def clear(self) -> None:
         """Take all out."""
-        self._items.clear()
+        self._items_to_change().clear()
 
 
 class ModuleList(_List[Module]):

@@ -9,9 +9,10 @@ from typing import Any, Self
 
 import jax
 
-from lucid import _array
-from lucid._autograd import is_inexact
+from lucid import _array, _epoch
+from lucid._autograd import is_inexact, state
 from lucid._handle import Handle
+from lucid._jit import jit
 from lucid._tensor import Tensor
 from lucid._typing import Array, DType
 from lucid.nn._module_hooks import ModuleHooks
@@ -57,13 +58,27 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} defines no forward method.")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if state.capture is not None:
+            state.capture.touch(self)
+            with jax.named_scope(type(self).__name__):
+                return self._call(args, kwargs)
+        return self._call(args, kwargs)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._hooks is None:
             return self.forward(*args, **kwargs)
         return self._hooks.call(self, args, kwargs)
 
+    def compile(self, **options: Any) -> Any:
+        """`lucid.jit(self, **options)`: this Module as compiled programs."""
+        return jit(self, **options)
+
     # --- Registration ---
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if self.__dict__.get(name, self) is value:
+            return  # a compiled program need not look again
+        _epoch.bump()
         registry = self._registry_for(value)
         if registry is not None:
             self._forget(name)
@@ -79,9 +94,16 @@ class Module:
                 self.__dict__[registered][name] = None
                 return
         if name in self.__dict__.get("_buffers", ()):
-            self._buffers[name] = None if value is None else Buffer(value)
+            self._set_buffer(name, value)
         else:
             object.__setattr__(self, name, value)
+
+    def _set_buffer(self, name: str, value: Any) -> None:
+        buffer = self._buffers[name]
+        if value is None or buffer is None:
+            self._buffers[name] = None if value is None else Buffer(value)
+        else:  # the same object goes on, so that a compiled program finds it
+            buffer.data = value
 
     def _registry_for(self, value: Any) -> dict[str, Any] | None:
         kinds = ((Parameter, "_parameters"), (Buffer, "_buffers"), (Module, "_modules"))
@@ -93,6 +115,7 @@ class Module:
         return None
 
     def _forget(self, name: str) -> None:
+        _epoch.bump()
         for holder in (self.__dict__, self._parameters, self._buffers, self._modules):
             holder.pop(name, None)
         self._transient.discard(name)
@@ -109,6 +132,8 @@ class Module:
     def __getattr__(self, name: str) -> Any:
         if "_modules" not in self.__dict__:
             raise AttributeError(self._not_initialised())
+        if state.capture is not None:
+            state.capture.touch(self)
         for registry in (self._parameters, self._buffers, self._modules):
             if name in registry:
                 return registry[name]
@@ -407,6 +432,16 @@ class Module:
         if self._hooks is None:
             self._hooks = ModuleHooks()
         return self._hooks
+
+    def _snapshot(self) -> dict[str, Any]:
+        """All that a compiled program depends on, apart from the values of Tensors."""
+        snapshot = dict(self.__dict__)
+        for registry in ("_parameters", "_buffers", "_modules"):
+            for name, value in snapshot.pop(registry).items():
+                snapshot[f"{registry}.{name}"] = value
+        if self._hooks is not None:
+            snapshot["_hooks"] = self._hooks.keys()
+        return snapshot
 
     # --- Printing ---
 

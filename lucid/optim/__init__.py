@@ -1,6 +1,23 @@
-"""Optimizers."""
+"""Optimizers, and schedulers of their learning rates."""
 
+from lucid.optim import lr_scheduler
+from lucid.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
+from lucid.optim.adaptive import Adadelta, Adagrad, RMSprop
 from lucid.optim.optimizer import Optimizer
-from lucid.optim.optimizers import SGD, Adam
+from lucid.optim.sgd import ASGD, SGD, Rprop
 
-__all__ = ["SGD", "Adam", "Optimizer"]
+__all__ = [
+    "ASGD",
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "NAdam",
+    "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+    "lr_scheduler",
+]

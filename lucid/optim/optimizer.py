@@ -3,86 +3,116 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
+from lucid import _epoch
+from lucid._autograd import enable_grad
+from lucid._autograd import state as thread
+from lucid._capture import as_float
 from lucid._tensor import Tensor
 from lucid._typing import Array
 from lucid.nn.parameter import Parameter
+from lucid.optim import _checks, _loading
 
 # (parameter, gradient, state, **hyperparameters) -> (parameter, state), all arrays.
 Rule = Callable[..., tuple[Array, dict[str, Array]]]
+Params = Iterable[Parameter] | Iterable[dict[str, Any]]
+
+
+class Slot(NamedTuple):
+    """What a rule keeps for a parameter: an array like it, or one number, filled with `fill`."""
+
+    fill: float = 0.0
+    scalar: bool = False
+    integer: bool = False
+
+    def shape(self, param: Array) -> tuple[int, ...]:
+        """The shape of the array for `param`."""
+        return () if self.scalar else param.shape
+
+    def dtype(self, param: Array) -> Any:
+        """The dtype of the array for `param`."""
+        if self.integer:
+            return jax.dtypes.canonicalize_dtype(int)
+        return jnp.promote_types(param.dtype, jnp.float32) if self.scalar else param.dtype
+
+    def allocate(self, param: Array) -> Array:
+        """The array for `param`, where `param` is, so that a step moves nothing."""
+        return _loading.place(np.full(self.shape(param), self.fill, self.dtype(param)), param)
+
+
+ZEROS = Slot()
+COUNT = Slot(0, scalar=True, integer=True)
 
 
 class Optimizer:
     """Base of all optimizers.
 
-    A subclass names its `rule`, a pure function of arrays, and says with `initial_state` what the
-    rule keeps for a parameter. State is allocated when parameters are added, never in a step.
+    A subclass names its `rule`, a pure function of arrays, and says with `slots` what the rule
+    keeps for a parameter. State is allocated when parameters are added, never in a step.
 
     Args:
         params: Parameters, or dictionaries with "params" and hyperparameters of their own.
-        defaults: the hyperparameters of groups that do not set them.
+        defaults: the hyperparameters of groups that do not set them. Numbers may be changed in
+            `param_groups` at any time and cost no compilation; a flag chooses another program.
 
     Raises:
-        ValueError: there are no parameters, or one is given twice.
-        TypeError: something else than Parameters is given.
+        ValueError: there are no parameters, one is given twice, or a hyperparameter is unknown or
+            out of range.
+        TypeError: something else than Parameters is given, or a hyperparameter is no number.
     """
 
     rule: ClassVar[Rule]
 
-    def __init__(
-        self, params: Iterable[Parameter] | Iterable[dict[str, Any]], defaults: dict[str, Any]
-    ) -> None:
+    def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Parameter, dict[str, Tensor]] = {}
-        entries = list(params)
-        if not entries:
-            raise ValueError(f"{type(self).__name__}: there are no parameters to optimise.")
-        if all(isinstance(entry, dict) for entry in entries):
-            groups: list[Any] = entries
-        else:
-            groups = [{"params": entries}]
-        for group in groups:
+        for group in self.param_groups_setup(params, defaults):
             self.add_param_group(group)
 
-    def initial_state(self, param: Array, group: dict[str, Any]) -> dict[str, Array]:
-        """What the rule keeps for a parameter, before the first step."""
+    def slots(self, group: dict[str, Any]) -> dict[str, Slot]:
+        """What the rule keeps for each parameter of `group`, by name."""
         return {}
+
+    def check_group(self, group: dict[str, Any]) -> None:
+        """Refuse hyperparameters that are not numbers, or out of range."""
+        _checks.check_numbers(type(self).__name__, group, self.defaults)
+
+    def param_groups_setup(self, params: Params, defaults: dict[str, Any]) -> list[dict[str, Any]]:
+        """The groups that `params` describes, completed from `defaults`."""
+        name = type(self).__name__
+        if isinstance(params, Tensor):
+            raise TypeError(f"{name}: Parameters are needed in a list, got one Tensor.")
+        entries: list[Any] = list(params)
+        if not entries:
+            raise ValueError(f"{name}: there are no parameters to optimise.")
+        grouped = all(isinstance(entry, dict) for entry in entries)
+        return [{**defaults, **g} for g in (entries if grouped else [{"params": entries}])]
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters, with hyperparameters of their own where `param_group` names some.
 
         Raises:
-            ValueError: a parameter is given twice, or a hyperparameter is unknown.
-            TypeError: something else than Parameters is given.
+            ValueError: a parameter is given twice, or a hyperparameter is unknown or out of range.
+            TypeError: something else than Parameters is given, or a hyperparameter is no number.
         """
-        name = type(self).__name__
-        params = param_group["params"]
-        params = [params] if isinstance(params, Tensor) else list(params)
-        unknown = set(param_group) - {"params"} - set(self.defaults)
-        if unknown:
-            raise ValueError(
-                f"{name}: unknown hyperparameters {sorted(unknown)}; known are "
-                f"{sorted(self.defaults)}."
-            )
-        for param in params:
-            if not isinstance(param, Tensor):
-                raise TypeError(f"{name}: Parameters are needed, got {type(param).__name__}.")
-            if not param.is_leaf:
-                raise ValueError(f"{name}: only leaves can be optimised, not computed Tensors.")
-        if len({id(p) for p in params} | {id(p) for p in self.state}) < len(params) + len(
-            self.state
-        ):
-            raise ValueError(f"{name}: a parameter is given twice.")
+        params = _checks.check_params(type(self).__name__, param_group, self.defaults, self.state)
         group = {**self.defaults, **param_group, "params": params}
-        states = [self.initial_state(param.data, group) for param in params]
-        for param, state in zip(params, states, strict=True):
-            self.state[param] = {key: Tensor(value) for key, value in state.items()}
+        self.check_group(group)
+        slots = self.slots(group)
+        states = [
+            {key: Tensor(slot.allocate(param.data)) for key, slot in slots.items()}
+            for param in params
+        ]
+        self.state.update(zip(params, states, strict=True))
         self.param_groups.append(group)
+        _epoch.bump()
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
@@ -98,8 +128,15 @@ class Optimizer:
 
         Returns:
             What the closure returned.
+
+        Raises:
+            RuntimeError: a hyperparameter was changed to one that needs state which was not
+                allocated, such as a momentum where there was none.
         """
-        loss = None if closure is None else closure()
+        loss = None
+        if closure is not None:
+            with enable_grad():
+                loss = closure()
         for group in self.param_groups:
             self._update(group)
         return loss
@@ -108,11 +145,23 @@ class Optimizer:
         params = [param for param in group["params"] if param.grad is not None]
         if not params:
             return
-        hyper = {name: value for name, value in group.items() if name != "params"}
-        # A flag chooses a program; a number is an argument of it, and may change for free.
-        flags = tuple((n, v) for n, v in hyper.items() if isinstance(v, (bool, type(None))))
-        numbers = {n: v for n, v in hyper.items() if not isinstance(v, (bool, type(None)))}
         states = [self.state[param] for param in params]
+        absent = self.slots(group).keys() - states[0].keys()
+        if absent:
+            raise RuntimeError(
+                f"{type(self).__name__}: the hyperparameters now need {sorted(absent)}, and state "
+                "is only allocated with the parameters. Construct the optimizer with them."
+            )
+        hyper = {name: group[name] for name in self.defaults}
+        # A flag chooses a program; a number is an argument of it, and may change for free.
+        flags = tuple((n, v) for n, v in hyper.items() if isinstance(v, bool))
+        names = [name for name, value in hyper.items() if not isinstance(value, bool)]
+        capture = thread.capture
+        if capture is None:
+            numbers = {name: as_float(hyper[name]) for name in names}
+        else:
+            capture.touch(self)
+            numbers = {name: capture.number(group, name) for name in names}
         updated = _update_all(
             [param.data for param in params],
             [param.grad.data for param in params],
@@ -126,8 +175,15 @@ class Optimizer:
             for key, value in new_state.items():
                 state[key].data = value
 
+    def _snapshot(self) -> dict[str, Any]:
+        """What a compiled program depends on, apart from numbers and the values of Tensors."""
+        return {"param_groups": tuple(len(group["params"]) for group in self.param_groups)}
+
     def state_dict(self) -> dict[str, Any]:
-        """State and hyperparameters, with parameters by number as PyTorch has them."""
+        """State and hyperparameters, with parameters by number as PyTorch has them.
+
+        The Tensors keep their values when the optimizer goes on.
+        """
         number = {id(param): i for i, param in enumerate(self.state)}
         return {
             "state": {
@@ -140,6 +196,32 @@ class Optimizer:
             ],
         }
 
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` returned; state keeps this optimizer's dtypes and devices.
+
+        Raises:
+            ValueError: groups, parameters, hyperparameters or state do not fit. The message lists
+                all that does not, and nothing was changed.
+
+        >>> w = nn.Parameter([1.0])
+        >>> first, second = (lucid.optim.Adam([w], lr=lr) for lr in (0.1, 0.2))
+        >>> second.load_state_dict(first.state_dict())
+        >>> second.param_groups[0]["lr"]
+        0.1
+        """
+        groups, states = _loading.read(self, state_dict)
+        for group, loaded in zip(self.param_groups, groups, strict=True):
+            group.update(loaded)
+        for param, state in states.items():
+            current = self.state[param]
+            for key in current.keys() - state.keys():
+                del current[key]
+            for key, value in state.items():
+                if key in current:
+                    current[key].data = value
+                else:
+                    current[key] = Tensor(value)
+
     def __repr__(self) -> str:
         lines = [
             f"  group {i}: {len(group['params'])} parameters, "
@@ -147,6 +229,16 @@ class Optimizer:
             for i, group in enumerate(self.param_groups)
         ]
         return "\n".join([f"{type(self).__name__}(", *lines, ")"])
+
+
+def hyperparameters(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The defaults among a constructor's `locals()`: all its arguments but the parameters."""
+    absent = ("self", "params", "__class__")
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in arguments.items()
+        if name not in absent
+    }
 
 
 @functools.partial(jax.jit, static_argnames=("rule", "flags"))
@@ -157,9 +249,20 @@ def _update_all(
     numbers: dict[str, Any],
     *,
     rule: Rule,
-    flags: tuple[tuple[str, Any], ...],
+    flags: tuple[tuple[str, bool], ...],
 ) -> list[tuple[Array, dict[str, Array]]]:
-    return [
-        rule(param, grad, state, **numbers, **dict(flags))
-        for param, grad, state in zip(params, grads, states, strict=True)
-    ]
+    def update(param: Array, grad: Array, state: dict[str, Array]) -> Any:
+        # float16 and bfloat16 are for storage; the rule computes in float32.
+        wide = jnp.promote_types(param.dtype, jnp.float32)
+        widened = {
+            key: value.astype(wide) if jnp.issubdtype(value.dtype, jnp.floating) else value
+            for key, value in state.items()
+        }
+        new_param, new_state = rule(
+            param.astype(wide), grad.astype(wide), widened, **numbers, **dict(flags)
+        )
+        return new_param.astype(param.dtype), {
+            key: value.astype(state[key].dtype) for key, value in new_state.items()
+        }
+
+    return [update(*each) for each in zip(params, grads, states, strict=True)]

@@ -1,0 +1,123 @@
+"""An autoencoder of handwritten digits: a Decoder of transposed convolutions learns to draw.
+
+    python examples/decoder_digits.py
+
+Reads scikit-learn's digits, trains in the imperative style (forward, loss, backward, step), prints
+the loss at the start and at the end, and writes a picture with originals above reconstructions.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.datasets import load_digits
+from tqdm import trange
+
+import lucid
+from lucid import Tensor, nn, optim
+
+
+class Encoder(nn.Module):
+    """(N, 1, 32, 32) -> (N, latent)"""
+
+    def __init__(self, latent: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 16, kernel_size=4, stride=2, padding=1)
+        self.conv2 = nn.Conv2d(16, 32, kernel_size=4, stride=2, padding=1)
+        self.head = nn.Linear(32 * 8 * 8, latent)
+        self.relu = nn.ReLU()
+        self.flatten = nn.Flatten()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.relu(self.conv1(x))
+        x = self.relu(self.conv2(x))
+        return self.head(self.flatten(x))
+
+
+class Decoder(nn.Module):
+    """(N, latent) -> (N, 1, 32, 32)"""
+
+    def __init__(self, latent: int) -> None:
+        super().__init__()
+        self.deconv1 = nn.ConvTranspose2d(latent, 64, kernel_size=4)
+        self.deconv2 = nn.ConvTranspose2d(64, 32, kernel_size=4, stride=2, padding=1)
+        self.deconv3 = nn.ConvTranspose2d(32, 16, kernel_size=4, stride=2, padding=1)
+        self.deconv4 = nn.ConvTranspose2d(16, 1, kernel_size=4, stride=2, padding=1)
+        self.relu = nn.ReLU()
+        self.sigmoid = nn.Sigmoid()
+
+    def forward(self, z: Tensor) -> Tensor:
+        x = z.reshape(*z.shape, 1, 1)
+        x = self.relu(self.deconv1(x))
+        x = self.relu(self.deconv2(x))
+        x = self.relu(self.deconv3(x))
+        return self.sigmoid(self.deconv4(x))
+
+
+def digits_at_32x32() -> np.ndarray:
+    """All 1797 digits, (N, 1, 32, 32) in [0, 1]: each 8x8 image enlarged bilinearly."""
+    images = load_digits().images / 16
+    at = np.clip((np.arange(32) + 0.5) / 4 - 0.5, 0, 7)
+    low = np.minimum(at.astype(int), 6)
+    weights = np.zeros((32, 8))
+    weights[np.arange(32), low] = 1 - (at - low)
+    weights[np.arange(32), low + 1] = at - low
+    return (weights @ images @ weights.T)[:, None].astype(np.float32)
+
+
+def save_picture(path: Path, originals: np.ndarray, rebuilt: np.ndarray) -> None:
+    """Originals in the upper row, reconstructions in the lower one."""
+    rows = [np.concatenate(list(images[:, 0]), axis=1) for images in (originals, rebuilt)]
+    plt.imsave(path, np.concatenate(rows), cmap="gray", vmin=0, vmax=1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=500, help="training steps")
+    parser.add_argument("--batch", type=int, default=64, help="images in a step")
+    parser.add_argument("--latent", type=int, default=16, help="numbers that stand for a digit")
+    parser.add_argument("--seed", type=int, default=0, help="of initial values and batches")
+    parser.add_argument("--out", type=Path, default=Path("decoder_digits.png"), help="the picture")
+    args = parser.parse_args()
+
+    lucid.random.seed(args.seed)
+    rng = np.random.default_rng(args.seed)
+    images = digits_at_32x32()
+    train, held_out = images[:-100], images[-100:]
+
+    encoder, decoder = Encoder(args.latent), Decoder(args.latent)
+    optimizer = optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=2e-3)
+    criterion = nn.MSELoss()
+
+    with lucid.no_grad():
+        x = Tensor(held_out)
+        first = criterion(decoder(encoder(x)), x).item()
+    print(f"loss on held-out digits at the start: {first:.4f}")
+
+    progress = trange(args.steps, unit="step")
+    for _ in progress:
+        x = Tensor(train[rng.integers(len(train), size=args.batch)])
+        loss = criterion(decoder(encoder(x)), x)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        progress.set_postfix(loss=f"{loss.item():.4f}")
+
+    with lucid.no_grad():
+        x = Tensor(held_out)
+        rebuilt = decoder(encoder(x))
+        last = criterion(rebuilt, x).item()
+    print(f"loss on held-out digits at the end:   {last:.4f}")
+
+    save_picture(args.out, held_out[:16], rebuilt.numpy()[:16])
+    print(f"originals above reconstructions: {args.out}")
+
+
+if __name__ == "__main__":
+    main()

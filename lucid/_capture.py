@@ -1,0 +1,259 @@
+"""Capture: what a function reads and writes while it is traced.
+
+Inside a capture every Tensor from outside is represented by a stand-in, which holds its traced
+value and gradient. The Tensor itself is never touched: other threads go on seeing its real value,
+and there is nothing to put back when the function raises.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import sys
+import weakref
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from lucid._autograd import state
+from lucid._errors import JitError, user_line
+from lucid._tensor import Tensor
+from lucid._typing import Array
+
+
+class StandIn(Tensor):
+    """What a trace sees of a Tensor from outside: a leaf, and a record of what happened to it."""
+
+    __slots__ = ("data_written", "grad_read", "grad_written", "gradient", "owner", "value")
+
+    def __init__(self, owner: Tensor, value: Array, gradient: Tensor | None) -> None:
+        self.owner = owner
+        self.value = value
+        self.gradient = gradient
+        self.data_written = self.grad_read = self.grad_written = False
+        self._hooks = owner._hooks
+        self._node, self._index = None, 0
+        self._requires_grad, self._keep_grad = owner._requires_grad, owner._keep_grad
+        self._born = state.capture
+
+    @property  # a slot of Tensor, observed here
+    def _data(self) -> Array:
+        return self.value
+
+    @_data.setter
+    def _data(self, value: Array) -> None:
+        self.value = value
+        self.data_written = True
+
+    @property  # a slot of Tensor, observed here
+    def _grad(self) -> Tensor | None:
+        # Only a gradient that is read before it is written comes from outside.
+        self.grad_read = self.grad_read or not self.grad_written
+        return self.gradient
+
+    @_grad.setter
+    def _grad(self, value: Tensor | None) -> None:
+        self.gradient = value
+        self.grad_written = True
+
+
+class Number(NamedTuple):
+    """A hyperparameter, read from its dictionary at every call."""
+
+    holder: dict[str, Any]
+    name: str
+
+    def value(self) -> Any:
+        """The number, or the tuple of numbers, as it is now."""
+        return as_float(self.holder[self.name])
+
+
+class Values(NamedTuple):
+    """Traced values for all that a capture found, in its order."""
+
+    data: Sequence[Array]
+    grads: Sequence[Array | None]
+    numbers: Sequence[Any]
+    hosts: Sequence[Array]
+
+
+class Capture:
+    """The state that a function touches: found in a first trace, replaced by inputs in later ones.
+
+    Args:
+        found: the capture of the first trace; None in the first trace itself.
+        values: what takes the place of the state in `found`.
+    """
+
+    def __init__(self, found: Capture | None = None, values: Values | None = None) -> None:
+        self.created: list[weakref.ref[Tensor]] = []
+        self.stand_ins: dict[int, StandIn] = {}
+        self.numbers: dict[tuple[int, str], tuple[Number, Any]] = {}
+        self.hosts: dict[int, tuple[np.ndarray[Any, Any], Any]] = {}
+        self.modules: dict[int, Any] = {}
+        self._found = found
+        self._values = values
+
+    @contextlib.contextmanager
+    def active(self) -> Iterator[None]:
+        """Make this the capture of the current thread."""
+        before = state.capture
+        state.capture = self
+        try:
+            if self._found is not None and self._values is not None:
+                self._replay(self._found, self._values)
+            yield
+        finally:
+            state.capture = before
+            for array, _ in self.hosts.values():
+                array.flags.writeable = True
+
+    def _replay(self, found: Capture, values: Values) -> None:
+        for stand_in, data, grad in zip(
+            found.stand_ins.values(), values.data, values.grads, strict=True
+        ):
+            gradient = None if grad is None else Tensor._wrap(grad)
+            self.stand_ins[id(stand_in.owner)] = StandIn(stand_in.owner, data, gradient)
+        for (key, (number, _)), value in zip(found.numbers.items(), values.numbers, strict=True):
+            self.numbers[key] = number, value
+        for (host_key, (array, _)), value in zip(found.hosts.items(), values.hosts, strict=True):
+            self._protect(array)
+            self.hosts[host_key] = array, value
+
+    def stand_in(self, tensor: Tensor) -> StandIn:
+        """The stand-in of a Tensor from outside, made when it is first touched."""
+        stand_in = self.stand_ins.get(id(tensor))
+        if stand_in is None:
+            self._check_complete(f"a Tensor of shape {tensor._data.shape}")
+            grad = tensor._grad
+            gradient = None if grad is None else Tensor._wrap(_opaque(grad._data))
+            stand_in = self.stand_ins[id(tensor)] = StandIn(tensor, _opaque(tensor._data), gradient)
+        return stand_in
+
+    def resolve(self, inputs: Sequence[Any]) -> list[Any]:
+        """Operands as the trace sees them."""
+        return [
+            x._cell()
+            if isinstance(x, Tensor)
+            else self._host(x)
+            if isinstance(x, np.ndarray) and x.ndim
+            else x
+            for x in inputs
+        ]
+
+    def number(self, holder: dict[str, Any], name: str) -> Any:
+        """The traced value of a hyperparameter."""
+        key = (id(holder), name)
+        if key not in self.numbers:
+            self._check_complete(f'the hyperparameter "{name}"')
+            self.numbers[key] = Number(holder, name), as_float(holder[name])
+        return self.numbers[key][1]
+
+    def touch(self, module: Any) -> None:
+        """Note a Module whose attributes the trace depends on."""
+        self.modules[id(module)] = module
+
+    def _host(self, array: np.ndarray[Any, Any]) -> Any:
+        if id(array) not in self.hosts:
+            if self._found is not None or not array.flags.writeable:
+                return array  # made by the function itself, or a constant
+            self._protect(array)
+            self.hosts[id(array)] = array, array
+        return self.hosts[id(array)][1]
+
+    def check(self) -> None:
+        """Refuse, at the end of a trace, changes that only the trace would see.
+
+        Raises:
+            JitError: a hyperparameter was set, or a Tensor from outside joined the graph.
+        """
+        for (holder, name), value in self.numbers.values():
+            if self._found is None and as_float(holder[name]) != value:
+                raise JitError(
+                    f'the hyperparameter "{name}" was set from {value} to {holder[name]} inside a '
+                    "compiled function, which would happen only while it is traced. Step "
+                    "schedulers outside."
+                )
+        for stand_in in self.stand_ins.values():
+            owner = stand_in.owner
+            if stand_in._node is not None:
+                raise JitError(
+                    f"a Tensor of shape {owner._data.shape} from outside was changed in place by a "
+                    "recorded operation. Do it under lucid.no_grad(), or return the new value."
+                )
+            if stand_in.grad_written and owner._node is not None and not owner._keep_grad:
+                raise JitError(
+                    f"backward reached a Tensor of shape {owner._data.shape} that was computed "
+                    "outside the compiled function; its gradient cannot flow further. Compute it "
+                    "inside, or call backward outside."
+                )
+
+    def close(self) -> None:
+        """End the first trace.
+
+        Raises:
+            JitError: a Tensor that was made in the trace is still held somewhere.
+        """
+        for stand_in in self.stand_ins.values():
+            stand_in.gradient = None
+        self._drop_temporaries()
+        if any(ref() is not None for ref in self.created):
+            gc.collect()
+        for ref in self.created:
+            tensor = ref()
+            if tensor is not None:
+                raise JitError(
+                    f"a Tensor of shape {tensor._data.shape} left the compiled function: it was "
+                    f"stored as {_holder(tensor)}. Return it, or assign its values to a Buffer "
+                    "with `buffer.data = ...`."
+                )
+        self.created.clear()
+
+    def _drop_temporaries(self) -> None:
+        """Forget the NumPy arrays that only this capture still holds: the function made them."""
+        for key, (array, _) in list(self.hosts.items()):
+            # The references: the tuple, the loop variable, the argument of getrefcount; the
+            # traced value is the array itself and so is in the tuple twice.
+            if sys.getrefcount(array) <= 4:
+                del self.hosts[key]
+
+    @staticmethod
+    def _protect(array: np.ndarray[Any, Any]) -> None:
+        # A change during the trace would happen once and never again; NumPy refuses it now.
+        array.flags.writeable = False
+
+    def _check_complete(self, what: str) -> None:
+        if self._found is not None:
+            raise JitError(
+                f"{user_line()}: the function touched {what} that it did not touch when it was "
+                "first traced. A compiled function must do the same each time."
+            )
+
+
+def _holder(tensor: Tensor) -> str:
+    """The name under which an object or a container holds a Tensor."""
+    for holder in gc.get_referrers(tensor):
+        for candidate in (holder, *(gc.get_referrers(holder) if isinstance(holder, dict) else ())):
+            attributes = getattr(candidate, "__dict__", {})
+            for registry in (attributes, *attributes.values()):
+                if isinstance(registry, dict) and registry is not candidate:
+                    for name, value in registry.items():
+                        if value is tensor:
+                            return f"{type(candidate).__name__}.{name}"
+        if isinstance(holder, (list, dict, set)):
+            return f"an element of a {type(holder).__name__}"
+    return "a variable of another function"
+
+
+def _opaque(array: Array) -> Array:
+    """A traced value equal to `array`, so that even the first trace cannot read it."""
+    return jax.lax.optimization_barrier(array)
+
+
+def as_float(value: Any) -> Any:
+    """`value` with its Python and NumPy numbers as floats: another type would be a new program."""
+    if isinstance(value, (tuple, list)):
+        return tuple(map(as_float, value))
+    return float(value) if isinstance(value, (int, float, np.number)) else value

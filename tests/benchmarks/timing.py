@@ -1,0 +1,38 @@
+"""Interleaved timing: candidates take turns, and ratios of neighbours are what counts."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+Candidates = dict[str, Callable[[], object]]
+
+
+def interleave(candidates: Candidates, rounds: int = 15, block: float = 0.02) -> dict[str, float]:
+    """Median seconds per call of each candidate.
+
+    Each round gives every candidate a block of calls of about `block` seconds, with a pause
+    between blocks, since the idle threads of one runtime spin and would slow the next one down.
+    """
+    calls = {}
+    for name, run in candidates.items():
+        run()
+        start = time.perf_counter()
+        run()
+        once = time.perf_counter() - start
+        calls[name] = max(1, int(block / max(once, 1e-7)))
+    times: dict[str, list[float]] = {name: [] for name in candidates}
+    for _ in range(rounds):
+        for name, run in candidates.items():
+            time.sleep(0.005)
+            start = time.perf_counter()
+            for _ in range(calls[name]):
+                run()
+            times[name].append((time.perf_counter() - start) / calls[name])
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def geometric_mean(ratios: list[float]) -> float:
+    """The mean of ratios."""
+    return statistics.geometric_mean(ratios)
