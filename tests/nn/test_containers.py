@@ -29,6 +29,14 @@ def test_sequential_from_names():
     assert [name for name, _ in net.named_children()] == ["up", "act"]
     net[1] = nn.Tanh()
     assert type(net.act) is nn.Tanh
+    assert list(net[:1].state_dict()) == ["up.weight", "up.bias"]
+    del net[0]
+    assert net[0](Tensor([0.0])).tolist() == [0.0]
+    assert [name for name, _ in net.named_children()] == ["0"]
+    with pytest.raises(IndexError, match="index 1 is out of range for 1 items"):
+        net[1]
+    with pytest.raises(IndexError, match="index 1 is out of range for 1 items"):
+        del net[1]
     with pytest.raises(ValueError, match="add_module: a name must not be empty or hold a dot"):
         nn.Sequential(OrderedDict({"a.b": nn.ReLU()}))
 
