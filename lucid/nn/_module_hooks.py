@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from lucid._apply import apply
+from lucid._backward import check_gradient
 from lucid._tensor import Tensor
 from lucid._typing import Array
 
@@ -58,15 +59,17 @@ class _BackwardHooks:
         self.module = module
         self.hooks = hooks
         self.grad_output: Gradients = ()
-        self.n_inputs: int | None = None  # None while no input requires a gradient
+        self.n_inputs = 0
+        self.sees_inputs = False  # whether an input requires a gradient
 
     def enter(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         at = [i for i, x in enumerate(args) if isinstance(x, Tensor)]
+        self.n_inputs = len(at)
         passed = apply(_identity, *(args[i] for i in at))
         if any(_node_of(x) for x in passed):
             node = next(n for n in map(_node_of, passed) if n)
             node.observe().gate = _gate(self.on_inputs)
-            self.n_inputs = len(passed)
+            self.sees_inputs = True
         replaced = list(args)
         for i, x in zip(at, passed, strict=True):
             replaced[i] = x
@@ -91,8 +94,8 @@ class _BackwardHooks:
             changed = hook(self.module, gradients)
             gradients = gradients if changed is None else _as_tuple(changed)
         self.grad_output = gradients
-        if self.n_inputs is None:
-            self.on_inputs((None,))
+        if not self.sees_inputs:
+            self.on_inputs((None,) * self.n_inputs)
         return gradients
 
     def on_inputs(self, gradients: Gradients) -> Gradients:
@@ -113,6 +116,9 @@ def _gate(fn: Callable[[Gradients], Gradients]) -> Callable[[list[Any]], list[An
             raise ValueError(
                 f"a backward hook must return {len(given)} gradients, got {len(result)}."
             )
+        for old, new in zip(given, result, strict=True):
+            if old is not None and new is not None:
+                check_gradient("a backward hook's result", new, old.data)
         return [ct if ct is None or recorded else ct.data for ct in result]
 
     return gate

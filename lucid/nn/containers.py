@@ -47,13 +47,19 @@ class _List(_Items[T]):
         self._items_to_change().clear()
         self._items.update((str(i), value) for i, value in enumerate(values))
 
-    def _position(self, index: int) -> str:
+    def _position(self, index: int) -> int:
         position = operator.index(index)
         if not -len(self) <= position < len(self):
             raise IndexError(
                 f"{type(self).__name__}: index {position} is out of range for {len(self)} items."
             )
-        return str(position % len(self))
+        return position % len(self)
+
+    def _key(self, index: int) -> str:
+        return list(self._items)[self._position(index)]
+
+    def _part(self, index: slice) -> Self:
+        return type(self)().extend(list(self)[index])
 
     def __iter__(self) -> Iterator[T]:
         return iter(list(self._items.values()))
@@ -64,16 +70,16 @@ class _List(_Items[T]):
     def __getitem__(self, index: slice) -> Self: ...
     def __getitem__(self, index: int | slice) -> T | Self:
         if isinstance(index, slice):
-            return type(self)().extend(list(self)[index])
-        return self._items[self._position(index)]
+            return self._part(index)
+        return self._items[self._key(index)]
 
     def __setitem__(self, index: int, value: T) -> None:
         self._check(value)
-        self._items_to_change()[self._position(index)] = value
+        self._items_to_change()[self._key(index)] = value
 
     def __delitem__(self, index: int | slice) -> None:
         values = list(self)
-        del values[index if isinstance(index, slice) else int(self._position(index))]
+        del values[index if isinstance(index, slice) else self._position(index)]
         self._renumber(values)
 
     def append(self, value: T) -> Self:
@@ -216,6 +222,11 @@ class Sequential(_List[Module]):
                 self.add_module(name, module)
         else:
             self.extend(modules)  # type: ignore[arg-type]  # checked by extend
+
+    def _part(self, index: slice) -> Self:
+        part = type(self)()
+        part._modules.update(list(self._modules.items())[index])  # under their names
+        return part
 
     def forward(self, input: Any) -> Any:
         """The last Module's output."""

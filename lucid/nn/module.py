@@ -76,12 +76,12 @@ class Module:
     # --- Registration ---
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if self.__dict__.get(name, self) is value:
+        registry = self._registry_for(value)
+        if (self.__dict__ if registry is None else registry).get(name, self) is value:
             return  # a compiled program need not look again
         _epoch.bump()
-        registry = self._registry_for(value)
         if registry is not None:
-            self._forget(name)
+            self._forget(name, but=registry)
             registry[name] = value
             return
         for kind, registered in (("Parameter", "_parameters"), ("Module", "_modules")):
@@ -114,11 +114,14 @@ class Module:
                 return self.__dict__[registry]
         return None
 
-    def _forget(self, name: str) -> None:
+    def _forget(self, name: str, but: dict[str, Any] | None = None) -> None:
+        """Take a name out of all registries, but not out of one where a new value replaces it."""
         _epoch.bump()
         for holder in (self.__dict__, self._parameters, self._buffers, self._modules):
-            holder.pop(name, None)
-        self._transient.discard(name)
+            if holder is not but:
+                holder.pop(name, None)
+        if but is not self._buffers:
+            self._transient.discard(name)
 
     def _registers(self, name: str) -> bool:
         return name in self._parameters or name in self._buffers or name in self._modules
@@ -181,6 +184,7 @@ class Module:
             ValueError: the name is empty, holds a dot, or belongs to another attribute.
         """
         self._check_new("register_buffer", name, None, Buffer)
+        self._transient.discard(name)
         if buffer is not None and not (isinstance(buffer, Buffer) and dtype is None):
             buffer = Buffer(buffer, dtype)
         self._buffers[name] = buffer
@@ -196,7 +200,12 @@ class Module:
             raise ValueError(f'{call}: a name must not be empty or hold a dot, got "{name}".')
         if hasattr(self, name) and not self._registers(name):
             raise ValueError(f'{call}: {type(self).__name__} has another attribute "{name}".')
-        self._forget(name)
+        registries: dict[type, dict[str, Any]] = {
+            Parameter: self._parameters,
+            Buffer: self._buffers,
+            Module: self._modules,
+        }
+        self._forget(name, but=registries[kind])
 
     # --- Traversal ---
 

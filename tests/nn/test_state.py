@@ -1,0 +1,146 @@
+"""state_dict and load_state_dict: what they hold, and that loading is all or nothing."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+
+from lucid import Tensor, nn
+from tests.helpers import spaced
+
+
+def net():
+    module = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    module.register_buffer("mean", np.zeros(2))
+    module.register_buffer("steps", 0)
+    module.register_buffer("hidden", np.zeros(2), persistent=False)
+    return module
+
+
+NAMES = ["mean", "steps", "0.weight", "0.bias", "2.weight", "2.bias"]
+
+
+def values(module):
+    return {name: value.numpy() for name, value in module.state_dict().items()}
+
+
+def test_names_order_and_values():
+    module = net()
+    state = module.state_dict()
+    assert isinstance(state, OrderedDict)
+    assert list(state) == NAMES
+    assert state["0.weight"].data is module[0].weight.data
+    assert type(state["0.weight"]) is Tensor
+    assert not state["0.weight"].requires_grad
+
+
+def test_prefix_destination_and_keep_vars():
+    module = net()
+    given = OrderedDict(first=1)
+    state = module.state_dict(given, prefix="net.", keep_vars=True)
+    assert state is given
+    assert list(state) == ["first", *(f"net.{name}" for name in NAMES)]
+    assert state["net.0.weight"] is module[0].weight
+
+
+def test_a_state_is_a_snapshot():
+    module = net()
+    state = module.state_dict()
+    before = state["0.weight"].numpy()
+    module[0].weight.data = np.zeros((3, 2))
+    np.testing.assert_array_equal(state["0.weight"].numpy(), before)
+
+
+def test_tied_parameters_appear_under_each_name():
+    module = nn.Module()
+    module.a = nn.Parameter([1.0])
+    module.b = module.a
+    assert list(module.state_dict()) == ["a", "b"]
+    module.load_state_dict({"a": [2.0], "b": [2.0]})
+    assert module.a is module.b
+    assert module.a.tolist() == [2.0]
+
+
+@pytest.mark.parametrize("convert", [
+    lambda t: t, lambda t: t.numpy(), lambda t: t.data, lambda t: t.tolist(),
+], ids=["Tensor", "NumPy", "jax", "list"])  # fmt: skip
+def test_loading(convert):
+    source, target = net(), net()
+    source.steps.data = 7
+    weight = target[0].weight
+    result = target.load_state_dict({k: convert(v) for k, v in source.state_dict().items()})
+    assert (result.missing_keys, result.unexpected_keys) == ([], [])
+    assert target[0].weight is weight
+    assert weight.requires_grad
+    for name, value in values(source).items():
+        np.testing.assert_array_equal(values(target)[name], value)
+
+
+def test_loading_keeps_dtypes():
+    source, target = net(), net().to("bfloat16")
+    target.load_state_dict(source.state_dict())
+    assert target[0].weight.dtype == "bfloat16"
+    np.testing.assert_allclose(
+        target[0].weight.float().numpy(), source[0].weight.numpy(), rtol=0.01
+    )
+    assert target.steps.dtype == np.int32
+
+
+def test_loaded_parameters_are_independent():
+    source, target = net(), net()
+    target.load_state_dict(source.state_dict())
+    source[0].weight.data = np.zeros((3, 2))
+    assert (target[0].weight != 0).all()
+
+
+def test_loading_is_all_or_nothing_and_lists_all_problems():
+    module = net()
+    before = values(module)
+    state = net().state_dict()
+    state["0.weight"] = Tensor(spaced(2, 2))
+    state["2.bias"] = Tensor(spaced(2))
+    del state["0.bias"], state["steps"]
+    state["extra"] = state["another"] = Tensor([1.0])
+    text = (
+        "load_state_dict: the state does not fit this Sequential, and nothing was changed.\n"
+        "  missing: steps, 0.bias\n"
+        "  unexpected: extra, another\n"
+        "  0.weight: shape (2, 2) instead of (3, 2)\n"
+        "  2.bias: shape (2,) instead of (1,)"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        module.load_state_dict(state)
+    for name, value in values(module).items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_loading_a_value_that_is_no_number_changes_nothing():
+    module = net()
+    before = values(module)
+    state = {**net().state_dict(), "2.bias": "text"}
+    with pytest.raises(TypeError, match="data must be numbers"):
+        module.load_state_dict(state)
+    for name, value in values(module).items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_not_strict():
+    module = net()
+    result = module.load_state_dict({"0.bias": spaced(3), "extra": [1.0]}, strict=False)
+    assert result.missing_keys == ["mean", "steps", "0.weight", "2.weight", "2.bias"]
+    assert result.unexpected_keys == ["extra"]
+    np.testing.assert_allclose(module[0].bias.numpy(), spaced(3), rtol=1e-6)
+    with pytest.raises(ValueError, match=r"0.bias: shape \(2,\) instead of \(3,\)"):
+        module.load_state_dict({"0.bias": spaced(2)}, strict=False)
+
+
+def test_loading_during_recorded_use():
+    module = net()
+    x = Tensor(spaced(4, 2))
+    loss = module(x).sum()
+    module.load_state_dict(net().state_dict())
+    loss.backward()
+    assert module[0].weight.grad is not None
