@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
@@ -79,7 +80,10 @@ class Optimizer:
 
     def check_group(self, group: dict[str, Any]) -> None:
         """Refuse hyperparameters that are not numbers, or out of range."""
-        _checks.check_numbers(type(self).__name__, group, self.defaults)
+        # A default that the user gave may be of a wrong kind itself.
+        own = inspect.signature(type(self)).parameters
+        kinds = {n: own[n].default if n in own else v for n, v in self.defaults.items()}
+        _checks.check_numbers(type(self).__name__, group, kinds)
 
     def param_groups_setup(self, params: Params, defaults: dict[str, Any]) -> list[dict[str, Any]]:
         """The groups that `params` describes, completed from `defaults`."""
