@@ -81,8 +81,12 @@ class Optimizer:
     def check_group(self, group: dict[str, Any]) -> None:
         """Refuse hyperparameters that are not numbers, or out of range."""
         # A default that the user gave may be of a wrong kind itself.
-        own = inspect.signature(type(self)).parameters
-        kinds = {n: own[n].default if n in own else v for n, v in self.defaults.items()}
+        own = {
+            name: parameter.default
+            for name, parameter in inspect.signature(type(self)).parameters.items()
+            if parameter.default is not parameter.empty
+        }
+        kinds = {name: own.get(name, value) for name, value in self.defaults.items()}
         _checks.check_numbers(type(self).__name__, group, kinds)
 
     def param_groups_setup(self, params: Params, defaults: dict[str, Any]) -> list[dict[str, Any]]:
