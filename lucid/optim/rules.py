@@ -291,7 +291,7 @@ def _simple_moving_length(beta: Any, t: Array) -> Array:
 
 def _f(y: Array) -> Array:
     """1 + 1 / y - coth(y) for y > 0; for small y by Lambert's continued fraction of coth."""
-    fraction: Any = 25.0
-    for odd in range(23, 1, -2):
+    fraction: Any = 11.0
+    for odd in range(9, 1, -2):
         fraction = odd + y * y / fraction
-    return jnp.where(y < 2, 1 - y / fraction, 1 / y - 2 / jnp.expm1(2 * y))
+    return jnp.where(y < 0.25, 1 - y / fraction, 1 / y - 2 / jnp.expm1(2 * y))

@@ -138,6 +138,41 @@ class TestEvery:
                 optimizer.step()
         assert {param.dtype for param in params} == {np.dtype("float32")}
 
+    def test_inside_jax_jit(self, name, options):
+        """A step and clipping read no value; the learning rate may be traced too."""
+        params, others = parameters(), parameters()
+        eager, traced = make(name, params, options), make(name, others, options)
+        slots = [*others, *(value for state in traced.state.values() for value in state.values())]
+
+        @jax.jit
+        def step(arrays, grads, lr):
+            kept = [slot.data for slot in slots]
+            try:
+                for slot, array in zip(slots, arrays, strict=True):
+                    slot.data = array
+                for param, grad in zip(others, grads, strict=True):
+                    param.grad = Tensor(grad)
+                traced.param_groups[0]["lr"] = lr
+                norm = nn.utils.clip_grad_norm(others, 1.0)
+                traced.step()
+                return [slot.data for slot in slots], norm.data
+            finally:
+                for slot, array in zip(slots, kept, strict=True):
+                    slot.data = array
+
+        for seed, lr in enumerate((0.1, 0.02, 0.3)):
+            set_grads(params, seed)
+            eager.param_groups[0]["lr"] = lr
+            grads = [param.grad.data for param in params]
+            norm = nn.utils.clip_grad_norm(params, 1.0)
+            eager.step()
+            arrays, traced_norm = step([slot.data for slot in slots], grads, lr)
+            for slot, array in zip(slots, arrays, strict=True):
+                slot.data = array
+            np.testing.assert_allclose(traced_norm, norm.numpy(), rtol=1e-6)
+        for ours, theirs in zip(values(others), values(params), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-6)
+
     def test_parameters_without_gradient_rest(self, name, options):
         params = parameters()
         optimizer = make(name, params, options)
@@ -211,6 +246,27 @@ def test_state_stays_on_a_bound_device():
     set_grads([w], 0)
     w.grad = Tensor(w.grad.data, device="cpu")
     optimizer.step()
+    with no_compiles():
+        optimizer.step()
+
+
+@pytest.mark.skipif(len(jax.devices()) < 2, reason="needs two devices")
+def test_state_lies_where_its_parameter_lies():
+    mesh = jax.sharding.Mesh(jax.devices()[:2], "x")
+    split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("x"))
+    everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    w = nn.Parameter(jax.device_put(np.ones(4, np.float32), split))
+    optimizer = lucid.optim.Adam([w])
+
+    def places():
+        return {key: value.data.sharding for key, value in optimizer.state[w].items()}
+
+    expected = {"step": everywhere, "exp_avg": split, "exp_avg_sq": split}
+    assert places() == expected
+    w.grad = Tensor(w.data)
+    optimizer.step()
+    optimizer.load_state_dict(optimizer.state_dict())
+    assert places() == expected
     with no_compiles():
         optimizer.step()
 
