@@ -185,7 +185,14 @@ class Optimizer:
 
     def _snapshot(self) -> dict[str, Any]:
         """What a compiled program depends on, apart from numbers and the values of Tensors."""
-        return {"param_groups": tuple(len(group["params"]) for group in self.param_groups)}
+        return {
+            f"param_groups[{i}]": (
+                len(group["params"]),
+                tuple(self.slots(group)),
+                tuple(value for value in group.values() if isinstance(value, bool)),
+            )
+            for i, group in enumerate(self.param_groups)
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """State and hyperparameters, with parameters by number as PyTorch has them.
