@@ -6,7 +6,7 @@ by a pure function that JAX compiles.
 
 from math import inf, pi
 
-from lucid import autograd, nn, optim, random
+from lucid import autograd, func, nn, optim, random, utils
 from lucid._apply import apply
 from lucid._array import (
     BFloat16,
@@ -191,6 +191,7 @@ __all__ = [
     "floor",
     "full",
     "full_like",
+    "func",
     "gather",
     "grad_enabled",
     "inf",
@@ -250,6 +251,7 @@ __all__ = [
     "triu",
     "unbind",
     "unsqueeze",
+    "utils",
     "var",
     "where",
     "zeros",

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -13,5 +14,12 @@ from lucid import Tensor, nn
 @pytest.fixture(autouse=True)
 def documented_names(doctest_namespace: dict[str, Any]) -> None:
     doctest_namespace.update(
-        lucid=lucid, Tensor=Tensor, nn=nn, F=nn.functional, apply=lucid.apply, np=np, jnp=jnp
+        lucid=lucid,
+        Tensor=Tensor,
+        nn=nn,
+        F=nn.functional,
+        apply=lucid.apply,
+        np=np,
+        jnp=jnp,
+        jax=jax,
     )

@@ -17,6 +17,8 @@ import numpy as np
 from lucid import ops
 from lucid._apply import apply
 from lucid._array import canonical_dtype, find_device
+from lucid._autograd import state
+from lucid._errors import JitError
 from lucid._operators import as_shape
 from lucid._tensor import Tensor
 from lucid._typing import Operand, Options, Scalar, Shape
@@ -60,6 +62,11 @@ class Generator:
     def draw(self, sample: Callable[..., Any], *operands: Operand, **static: Any) -> Tensor:
         """The values of `sample(state, *operands) -> (next state, values)`; moves the stream on."""
         following, values = apply(sample, self._state, *operands, **static)
+        if isinstance(following, jax.core.Tracer) and self._state._cell()._born is None:
+            raise JitError(
+                "random numbers inside jax.jit, jax.grad or jax.vmap: the generator would keep a "
+                "traced state. Use lucid.jit, or a Module in evaluation mode."
+            )
         self._state.data = following
         result: Tensor = values
         return result
@@ -74,7 +81,12 @@ def _key(seed: int) -> np.ndarray[Any, Any]:
 @functools.cache
 def default_generator() -> Generator:
     """The generator that is used where none is named; made at its first use."""
-    return Generator()
+    capture, state.capture = state.capture, None  # it belongs to no program that is being traced
+    try:
+        with jax.ensure_compile_time_eval():
+            return Generator()
+    finally:
+        state.capture = capture
 
 
 def seed(seed: int) -> None:

@@ -19,6 +19,25 @@ class ReLU(Module):
         return F.relu(input)
 
 
+class LeakyReLU(Module):
+    """x where it is positive, else negative_slope * x.
+
+    >>> nn.LeakyReLU(0.2)(Tensor([-1.0, 2.0]))
+    Tensor([-0.2,  2. ])
+    """
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        super().__init__()
+        self.negative_slope = negative_slope
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`F.leaky_relu(input, negative_slope)`."""
+        return F.leaky_relu(input, self.negative_slope)
+
+    def extra_repr(self) -> str:
+        return f"negative_slope={self.negative_slope}"
+
+
 class Sigmoid(Module):
     """1 / (1 + exp(-x)), elementwise.
 

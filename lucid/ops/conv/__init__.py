@@ -6,7 +6,7 @@ Read `geometry` (sizes and the trilinear form), then `maps` (the three primitive
 
 from lucid.ops.conv.functional import PaddingMode, check_padding_mode, conv, conv_transpose
 from lucid.ops.conv.geometry import Padding, Window, check_conv_args
-from lucid.ops.conv.lowerings import force_lowering
+from lucid.ops.conv.lowerings import chosen_lowerings, force_lowering
 
 __all__ = [
     "Padding",
@@ -14,6 +14,7 @@ __all__ = [
     "Window",
     "check_conv_args",
     "check_padding_mode",
+    "chosen_lowerings",
     "conv",
     "conv_transpose",
     "force_lowering",

@@ -29,11 +29,6 @@ def small(form: Form, large: Array, kernel: Array) -> Array:
 
 def large(form: Form, small: Array, kernel: Array) -> Array:
     """A transposed convolution: zeros between the inputs, the kernel flipped and transposed."""
-    groups = form.groups
-    in_, out_per_group, *k = kernel.shape
-    kernel = kernel.reshape(groups, in_ // groups, out_per_group, *k).swapaxes(1, 2)
-    kernel = jnp.flip(kernel, range(3, kernel.ndim))
-    kernel = kernel.reshape(groups * out_per_group, in_ // groups, *k)
     # Padding `large` by p moves the first tap p to the left: d (k - 1) - p remains on each side.
     spans = [d * (k - 1) for k, d in zip(form.kernel, form.dilation, strict=True)]
     padding = [
@@ -42,12 +37,12 @@ def large(form: Form, small: Array, kernel: Array) -> Array:
     ]
     out = lax.conv_general_dilated(
         small,
-        kernel,
+        exchange_channels(kernel, form.groups),
         window_strides=(1,) * form.rank,
         padding=padding,
         lhs_dilation=form.stride,
         rhs_dilation=form.dilation,
-        feature_group_count=groups,
+        feature_group_count=form.groups,
         preferred_element_type=accumulator(small.dtype),
     )
     return out.astype(small.dtype)
@@ -68,6 +63,14 @@ def kernel(form: Form, small: Array, large: Array) -> Array:
         preferred_element_type=accumulator(large.dtype),
     )
     return out.astype(large.dtype)
+
+
+def exchange_channels(kernel: Array, groups: int) -> Array:
+    """(I, O // groups, *k) -> (O, I // groups, *k), the taps reversed; its own inverse."""
+    in_, out_per_group, *k = kernel.shape
+    kernel = kernel.reshape(groups, in_ // groups, out_per_group, *k).swapaxes(1, 2)
+    kernel = jnp.flip(kernel, range(3, kernel.ndim))
+    return kernel.reshape(groups * out_per_group, in_ // groups, *k)
 
 
 def accumulator(dtype: jnp.dtype) -> jnp.dtype:

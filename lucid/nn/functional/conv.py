@@ -1,6 +1,4 @@
-"""Layers as functions: given Tensors they record and return Tensors; given only jax arrays they
-are pure functions for `jax.jit`, `jax.grad` and `jax.vmap`, and return jax arrays.
-"""
+"""Convolutions and transposed convolutions as functions."""
 
 from __future__ import annotations
 
@@ -9,60 +7,6 @@ from lucid._apply import apply, frozen
 from lucid._tensor import Tensor
 from lucid._typing import Operand, Size
 from lucid.ops.conv import Padding
-from lucid.ops.loss import Reduction
-
-
-def linear(input_: Operand, weight: Operand, bias: Operand | None = None) -> Tensor:
-    """Affine map of the last axis: `input_ @ weight.T + bias`.
-
-    Shape: (..., I), weight (O, I), bias (O,) -> (..., O)
-
-    Raises:
-        ValueError: the sizes do not match.
-
-    >>> F.linear(Tensor([[1.0, 2.0]]), Tensor([[3.0, 4.0]]), Tensor([5.0]))
-    Tensor([[16.]])
-    """
-    return apply(ops.linalg.linear, input_, weight, bias)
-
-
-def relu(input_: Operand) -> Tensor:
-    """max(input_, 0), elementwise; the gradient at 0 is 0.
-
-    >>> F.relu(Tensor([-1.0, 2.0]))
-    Tensor([0., 2.])
-    """
-    return apply(ops.activation.relu, input_)
-
-
-def sigmoid(input_: Operand) -> Tensor:
-    """1 / (1 + exp(-input_)), elementwise.
-
-    >>> F.sigmoid(Tensor([0.0]))
-    Tensor([0.5])
-    """
-    return apply(ops.activation.sigmoid, input_)
-
-
-def tanh(input_: Operand) -> Tensor:
-    """Hyperbolic tangent, elementwise.
-
-    >>> F.tanh(Tensor([0.0, 1.0]))
-    Tensor([0.    , 0.7616])
-    """
-    return apply(ops.elementwise.tanh, input_)
-
-
-def mse_loss(input_: Operand, target: Operand, reduction: Reduction = "mean") -> Tensor:
-    """Squared difference: its mean, its sum, or with None each value.
-
-    Raises:
-        ValueError: the shapes differ, or the reduction is unknown.
-
-    >>> F.mse_loss(Tensor([1.0, 2.0]), Tensor([1.0, 4.0]))
-    Tensor(2.)
-    """
-    return apply(ops.loss.mse_loss, input_, target, reduction=reduction)
 
 
 def conv1d(

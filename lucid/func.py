@@ -1,0 +1,181 @@
+"""Modules as pure functions, for people who use `jax.grad`, `jax.vmap` or optax directly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from lucid._array import as_array
+from lucid._autograd import state as thread
+from lucid._capture import StandIn, as_float
+from lucid._tensor import Tensor
+from lucid._typing import Array
+from lucid.nn.module import Module
+
+State = dict[str, Array]
+
+
+def functional_call(module: Module, state: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a Module with other values in place of its Parameters and Buffers.
+
+    The Module itself does not change; what it would write into a Buffer is dropped. With Tensors
+    as values, `backward` goes on into them.
+
+    Args:
+        module: the Module.
+        state: arrays or Tensors by the names of `state_dict`; those not named keep their values.
+        args: arguments of the Module, Tensors or arrays.
+        kwargs: keyword arguments of the Module.
+
+    Returns:
+        The output; jax arrays instead of Tensors if neither the state nor the arguments hold
+        Tensors, so that this is a pure function for JAX.
+
+    Raises:
+        ValueError: a name is not one of the Module's, or a shape differs.
+
+    >>> model = nn.Linear(2, 1)
+    >>> x = jnp.ones((4, 2))
+    >>> def loss(state):
+    ...     return (lucid.func.functional_call(model, state, x) ** 2).mean()
+    >>> grads = jax.grad(loss)(lucid.func.state_of(model))
+    >>> {name: grad.shape for name, grad in grads.items()}
+    {'bias': (1,), 'weight': (1, 2)}
+    """
+    return _call(module, state, args, kwargs)[0]
+
+
+def functionalize(module: Module) -> tuple[Callable[..., Any], State]:
+    """A Module as a pure function of its state, and that state.
+
+    Returns:
+        `pure(state, *args, **kwargs) -> (output, new_state)`, where `new_state` holds what the
+        Module wrote into its Buffers, and the state as jax arrays by name.
+
+    >>> pure, state = lucid.func.functionalize(nn.Linear(2, 1))
+    >>> output, state = jax.jit(pure)(state, jnp.ones((4, 2)))
+    >>> output.shape
+    (4, 1)
+    >>> batched = jax.vmap(lambda x: pure(state, x)[0])
+    >>> batched(jnp.ones((5, 4, 2))).shape
+    (5, 4, 1)
+
+    Any optax optimizer works on the state:
+
+    >>> import optax
+    >>> optimizer = optax.adam(1e-3)
+    >>> moments = optimizer.init(state)
+    >>> grads = jax.grad(lambda s: pure(s, jnp.ones((4, 2)))[0].mean())(state)
+    >>> updates, moments = optimizer.update(grads, moments)
+    >>> state = optax.apply_updates(state, updates)
+    """
+
+    def pure(state: State, *args: Any, **kwargs: Any) -> tuple[Any, State]:
+        output, written = _call(module, state, args, kwargs)
+        return output, {**state, **written}
+
+    return pure, state_of(module)
+
+
+def state_of(module: Module) -> State:
+    """The Parameters and Buffers of a Module as jax arrays by name.
+
+    >>> sorted(lucid.func.state_of(nn.Linear(2, 1)))
+    ['bias', 'weight']
+    """
+    return {name: tensor.data for name, tensor in _tensors(module).items()}
+
+
+class _Substitution:
+    """Stands in for a capture: the Tensors of a Module have the values that it was given."""
+
+    def __init__(self, stand_ins: dict[int, StandIn]) -> None:
+        self.stand_ins = stand_ins
+        self.outer = thread.capture
+        self.created: list[Any] = []
+
+    def stand_in(self, tensor: Tensor) -> Any:
+        found = self.stand_ins.get(id(tensor))
+        if found is not None:
+            return found
+        outer = self.outer
+        return tensor if outer is None or tensor._born is outer else outer.stand_in(tensor)
+
+    def resolve(self, inputs: Sequence[Any]) -> Sequence[Any]:
+        cells = [x._cell() if isinstance(x, Tensor) else x for x in inputs]
+        return cells if self.outer is None else self.outer.resolve(cells)
+
+    def touch(self, module: Any) -> None:
+        if self.outer is not None:
+            self.outer.touch(module)
+
+    def number(self, holder: dict[str, Any], name: str) -> Any:
+        if self.outer is not None:
+            return self.outer.number(holder, name)
+        return as_float(holder[name])
+
+
+def _tensors(module: Module) -> dict[str, Tensor]:
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+def _call(
+    module: Module, state: Mapping[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, State]:
+    """The output, and the new values of the Tensors that the Module wrote to."""
+    tensors = _tensors(module)
+    problems = [f"{name}: unknown" for name in state if name not in tensors]
+    values: dict[str, Tensor] = {}
+    for name, value in state.items():
+        if name in tensors:
+            value = value if isinstance(value, Tensor) else Tensor._wrap(as_array(value))
+            values[name] = value
+            if value.shape != tensors[name].shape:
+                problems.append(f"{name}: shape {value.shape} instead of {tensors[name].shape}")
+    if problems:
+        raise ValueError(
+            f"functional_call: the state does not fit this {type(module).__name__}.\n  "
+            + "\n  ".join(problems)
+        )
+    lifted = any(isinstance(leaf, Tensor) for leaf in _leaves((state, args, kwargs)))
+    substitution = _Substitution({})
+    cells = {name: value._cell() for name, value in values.items()}
+    before = thread.capture
+    thread.capture = substitution
+    try:
+        stand_ins = {}
+        for name, cell in cells.items():
+            stand_in = stand_ins[name] = StandIn(tensors[name], cell._data, None)
+            stand_in._requires_grad = cell._requires_grad
+            edge = cell._edge()
+            if edge is not None:
+                stand_in._node, stand_in._index = edge
+            substitution.stand_ins[id(tensors[name])] = stand_in
+        args, kwargs = jax.tree.map(_as_tensor, (args, kwargs), is_leaf=_is_tensor)
+        returned = module(*args, **kwargs)
+        leaves, treedef = jax.tree.flatten(returned, is_leaf=_is_tensor)
+        outputs = [leaf._cell() if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+    finally:
+        thread.capture = before
+    results = [
+        Tensor._wrap(y._data, *(y._edge() or ())) if isinstance(y, Tensor) else y for y in outputs
+    ]
+    if not lifted:
+        results = [y.data if isinstance(y, Tensor) else y for y in results]
+    written = {name: s.value for name, s in stand_ins.items() if s.data_written}
+    return jax.tree.unflatten(treedef, results), written
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Tensor)
+
+
+def _leaves(tree: Any) -> list[Any]:
+    return jax.tree.leaves(tree, is_leaf=_is_tensor)
+
+
+def _as_tensor(value: Any) -> Any:
+    return Tensor(value) if isinstance(value, (jax.Array, np.ndarray)) else value

@@ -1,0 +1,104 @@
+"""Columns too large for a cache: a form cut into pieces that are computed one after the other.
+
+Columns repeat `large` once per tap. Written out whole for a large batch they leave the cache, and
+a program whose temporary memory exceeds what the allocator keeps (32 MiB for glibc) pays for fresh
+pages at every call.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from math import prod
+
+from jax import Array, lax
+
+from lucid.ops.conv.geometry import Form
+from lucid.ops.conv.windows import pad_axis
+
+WHOLE = 12 << 20  # columns of at most so many bytes are not cut
+IMAGE = 24 << 20  # columns of one image are cut, by rows, only where they take more than this
+PIECE = 4 << 20  # bytes of columns in a piece, unless one image, or one row of it, takes more
+
+
+@dataclasses.dataclass(frozen=True)
+class Strips:
+    """How pieces lie in one array, opened to (images of a piece, pieces, channels, rows, ...).
+
+    The images of a piece lie apart in the batch, so that a sharded batch stays sharded.
+    """
+
+    images: int
+    per_image: int  # pieces along the rows of an image
+    step: int  # rows from one piece to the next; fewer than `length` where pieces overlap
+    length: int  # rows of a piece
+    low: int  # rows of zeros before the array
+    rows: int  # rows of the array
+
+    def open(self, x: Array) -> Array:
+        total = (self.per_image - 1) * self.step + self.length
+        x = pad_axis(x, 2, self.low, total - self.low - self.rows)
+        return x.reshape(self.images, x.shape[0] // self.images, *x.shape[1:])
+
+    def close(self, x: Array) -> Array:
+        x = x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
+        return pad_axis(x, 2, -self.low, self.rows + self.low - x.shape[2])
+
+    def at(self, x: Array, t: Array) -> Array:
+        """Piece number t."""
+        sizes = (self.images, 1, x.shape[2], self.length, *x.shape[4:])
+        return lax.dynamic_slice(x, self._start(x, t), sizes).squeeze(1)
+
+    def add(self, x: Array, t: Array, piece: Array) -> Array:
+        """x, at first zero, with `piece` added as piece number t."""
+        if self.per_image > 1 and self.step < self.length:
+            piece = piece + self.at(x, t)
+        return lax.dynamic_update_slice(x, piece[:, None], self._start(x, t))
+
+    def _start(self, x: Array, t: Array) -> list[Array | int]:
+        row = t % self.per_image * self.step
+        return [0, t // self.per_image, 0, row, *(0 for _ in x.shape[4:])]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pieces:
+    """`count` equal pieces, each of the form `form`: images, or rows of one image."""
+
+    form: Form
+    count: int
+    small: Strips
+    large: Strips
+
+
+def cut(form: Form, itemsize: int) -> Pieces | None:
+    """The pieces of a form, or None where its columns are small enough."""
+    row = itemsize * form.large_channels * prod(form.kernel) * prod(form.small[1:])
+    image = row * form.small[0]
+    if image * form.batch <= WHOLE:
+        return None
+    if image <= IMAGE:
+        fit = max(1, PIECE // image)
+        images = max(n for n in range(1, fit + 1) if form.batch % n == 0)
+        piece = dataclasses.replace(form, batch=images)
+        return Pieces(
+            piece,
+            form.batch // images,
+            Strips(images, 1, 0, form.small[0], 0, form.small[0]),
+            Strips(images, 1, 0, form.large[0], 0, form.large[0]),
+        )
+    rows = -(-form.small[0] // -(-image // max(PIECE, row)))
+    per_image = -(-form.small[0] // rows)
+    step = form.stride[0] * rows
+    reach = step - form.stride[0] + form.dilation[0] * (form.kernel[0] - 1) + 1
+    piece = dataclasses.replace(
+        form,
+        batch=1,
+        small=(rows, *form.small[1:]),
+        large=(reach, *form.large[1:]),
+        padding=(0, *form.padding[1:]),
+    )
+    return Pieces(
+        piece,
+        form.batch * per_image,
+        Strips(1, per_image, rows, rows, 0, form.small[0]),
+        Strips(1, per_image, step, reach, form.padding[0], form.large[0]),
+    )
