@@ -30,6 +30,7 @@ LAYERS = [
     ["_capture", "_program", "_jit"],
     ["nn"],
     ["optim"],
+    ["func", "utils"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 REQUIRED = {"jax", "jaxlib", "numpy"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 import pytest
 
@@ -47,24 +47,36 @@ def test_the_page_decoder():
     assert all(p.grad is not None for p in decoder.parameters())
 
 
+def shape_of(layer, *shape):
+    """The shape of the output, found without computing it."""
+    return jax.eval_shape(layer, lucid.zeros(shape)).data.shape
+
+
 @pytest.mark.parametrize("rank", [1, 2, 3])
 @pytest.mark.parametrize("groups", [1, 2])
 def test_shapes(rank, groups):
-    x = Tensor(spaced(2, 4, *SPACE[rank]))
+    space, kernel = SPACE[rank], (3,) * rank
     layer = CONV[rank - 1](4, 6, 3, stride=2, padding=1, groups=groups)
-    expected = tuple((n - 1) // 2 + 1 for n in SPACE[rank])
-    assert layer(x).shape == (2, 6, *expected)
-    assert layer(x[0]).shape == (6, *expected)
-    assert layer.weight.shape == (6, 4 // groups, *(3,) * rank)
+    expected = tuple((n - 1) // 2 + 1 for n in space)
+    assert shape_of(layer, 2, 4, *space) == (2, 6, *expected)
+    assert shape_of(layer, 4, *space) == (6, *expected)
+    assert layer.weight.shape == (6, 4 // groups, *kernel)
     layer = TRANSPOSE[rank - 1](
         4, 6, 3, stride=2, padding=1, output_padding=1, dilation=2, groups=groups
     )
-    expected = tuple((n - 1) * 2 - 2 + 4 + 2 for n in SPACE[rank])
-    assert layer(x).shape == (2, 6, *expected)
-    assert layer(x[0]).shape == (6, *expected)
-    assert layer.weight.shape == (4, 6 // groups, *(3,) * rank)
+    expected = tuple((n - 1) * 2 - 2 + 4 + 2 for n in space)
+    assert shape_of(layer, 2, 4, *space) == (2, 6, *expected)
+    assert shape_of(layer, 4, *space) == (6, *expected)
+    assert layer.weight.shape == (4, 6 // groups, *kernel)
     assert layer.bias.shape == (6,)
     assert list(layer.state_dict()) == ["weight", "bias"]
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_one_item_is_a_batch_of_one(rank):
+    x = Tensor(spaced(2, 4, *SPACE[rank]))
+    layer = TRANSPOSE[rank - 1](4, 6, 2, stride=2)
+    np.testing.assert_allclose(layer(x[1]).numpy(), layer(x)[1].numpy(), rtol=1e-5, atol=1e-6)
 
 
 def test_argument_order_is_lucids():
@@ -76,7 +88,7 @@ def test_argument_order_is_lucids():
     assert (layer.groups, layer.bias, layer.padding_mode) == (2, None, "circular")
 
 
-@pytest.mark.parametrize("padding", ["same", "valid", 1, (1, 0), ((0, 1), (2, 0))])
+@pytest.mark.parametrize("padding", ["same", ((0, 1), (2, 0))])
 def test_layers_are_their_functions(padding):
     x = Tensor(spaced(2, 4, 5, 6))
     conv = nn.Conv2d(4, 2, (3, 2), padding=padding, dilation=2, groups=2)
@@ -109,7 +121,8 @@ def test_output_size():
     layer = nn.ConvTranspose2d(3, 2, 3, stride=2, padding=1)
     x = lucid.randn(1, 3, 4, 4)
     for size in ((8, 7), [8, 7], (1, 2, 8, 7)):
-        assert layer(x, output_size=size).shape == (1, 2, 8, 7)
+        y = jax.eval_shape(lambda x, size=size: layer(x, output_size=size), x)
+        assert y.data.shape == (1, 2, 8, 7)
     text = (
         "conv_transpose2d: output_size (9, 9) cannot be reached from input size (4, 4); allowed "
         "per axis: (7, 7) to (8, 8). Change stride or output_size."
@@ -321,4 +334,4 @@ def test_refused_at_call_and_nothing_changes(case):
     assert vars(layer) == seen
     assert all(value.data is before[name] for name, value in layer.state_dict().items())
     assert all(p.grad is None for p in layer.parameters())
-    assert layer(jnp.zeros((1, layer.in_channels, 6, 6))).ndim == 4
+    assert len(shape_of(layer, 1, layer.in_channels, 6, 6)) == 4
