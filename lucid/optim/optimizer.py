@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
@@ -82,7 +83,14 @@ class Optimizer:
 
     def check_group(self, group: dict[str, Any]) -> None:
         """Refuse hyperparameters that are not numbers, or out of range."""
-        _checks.check_numbers(type(self).__name__, group, self.defaults)
+        # A default that the user gave may be of a wrong kind itself.
+        own = {
+            name: parameter.default
+            for name, parameter in inspect.signature(type(self)).parameters.items()
+            if parameter.default is not parameter.empty
+        }
+        kinds = {name: own.get(name, value) for name, value in self.defaults.items()}
+        _checks.check_numbers(type(self).__name__, group, kinds)
 
     def param_groups_setup(self, params: Params, defaults: dict[str, Any]) -> list[dict[str, Any]]:
         """The groups that `params` describes, completed from `defaults`."""
