@@ -2,26 +2,38 @@
 
 from lucid.ops import (
     activation,
+    classification,
     conv,
+    dropout,
     elementwise,
     indexing,
     linalg,
+    lookup,
     loss,
     norm,
+    pool,
+    precision,
     random,
     reduce,
+    resize,
     shape,
 )
 
 __all__ = [
     "activation",
+    "classification",
     "conv",
+    "dropout",
     "elementwise",
     "indexing",
     "linalg",
+    "lookup",
     "loss",
     "norm",
+    "pool",
+    "precision",
     "random",
     "reduce",
+    "resize",
     "shape",
 ]
