@@ -62,7 +62,7 @@ class _ChannelNorm(Module):
         if tracked is None:
             return 0.0
         tracked.data = tracked.data + 1
-        return 1.0 / tracked.astype("float32") if self.momentum is None else self.momentum
+        return 1.0 / tracked if self.momentum is None else self.momentum
 
     def _arguments(self) -> tuple[Any, ...]:
         """What the function takes after the input."""
