@@ -15,6 +15,7 @@ from lucid.ops import (
     precision,
     random,
     reduce,
+    reparametrize,
     resize,
     shape,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "precision",
     "random",
     "reduce",
+    "reparametrize",
     "resize",
     "shape",
 ]
