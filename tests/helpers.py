@@ -158,6 +158,25 @@ def check_op(
         same(ours, target, rtol=1e-6, atol=1e-6)
 
 
+def check_torch(
+    fn: Callable[..., Any], torch_fn: Callable[..., Any], *inputs: Any, rtol: float = 1e-12
+) -> None:
+    """Compare values, gradients and second derivatives of `fn` with torch's, all in float64."""
+    arrays = [np.asarray(x) for x in inputs]
+    wanted = [x.dtype.kind == "f" for x in arrays]
+    rng = np.random.default_rng(7)
+    with jax.enable_x64(True):
+        shapes = [y.shape for y in _as_tuple(fn(*map(Tensor, arrays))) if y.dtype.kind == "f"]
+        seeds = [rng.uniform(0.5, 1.5, shape) for shape in shapes]
+        along = [rng.uniform(-1, 1, x.shape) for x, w in zip(arrays, wanted, strict=True) if w]
+        ours = _lucid_derivatives(fn, arrays, wanted, seeds, along)
+    theirs = _torch_derivatives(torch_fn, arrays, wanted, seeds, along)
+    for found, targets in zip(ours, theirs, strict=True):
+        assert len(found) == len(targets)
+        for value, target in zip(found, targets, strict=True):
+            same(value, target, rtol=rtol)
+
+
 def public_functions(module: Any) -> set[str]:
     """The names of the public functions that a module defines."""
     return {

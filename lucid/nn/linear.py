@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -92,3 +93,41 @@ class Flatten(Module):
 
     def extra_repr(self) -> str:
         return f"start_axis={self.start_axis}, end_axis={self.end_axis}"
+
+
+class Unflatten(Module):
+    """Splits an axis into several.
+
+    Args:
+        axis: which one.
+        unflattened_size: the sizes to split it into; one may be -1 and is inferred.
+
+    Raises:
+        ValueError: the sizes do not multiply to that of the axis.
+
+    >>> nn.Unflatten(1, (2, -1))(lucid.zeros(5, 6)).shape
+    (5, 2, 3)
+    """
+
+    def __init__(self, axis: int, unflattened_size: Sequence[int]) -> None:
+        super().__init__()
+        self.axis, self.unflattened_size = axis, tuple(unflattened_size)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`input` with the axis split."""
+        sizes, axis = self.unflattened_size, self.axis
+        if not -input.ndim <= axis < input.ndim:
+            raise ValueError(f"Unflatten: shape {input.shape} has no axis {axis}.")
+        axis %= input.ndim
+        known = math.prod(n for n in sizes if n != -1)
+        if -1 in sizes and known and sizes.count(-1) == 1:
+            sizes = tuple(input.shape[axis] // known if n == -1 else n for n in sizes)
+        if math.prod(sizes) != input.shape[axis] or min(sizes, default=0) < 0:
+            raise ValueError(
+                f"Unflatten: axis {axis} of shape {input.shape} cannot be split into "
+                f"{self.unflattened_size}."
+            )
+        return input.reshape((*input.shape[:axis], *sizes, *input.shape[axis + 1 :]))
+
+    def extra_repr(self) -> str:
+        return f"axis={self.axis}, unflattened_size={self.unflattened_size}"

@@ -43,6 +43,7 @@ class Module:
     _buffers: dict[str, Buffer | None]
     _modules: dict[str, Module | None]
     _transient: set[str]  # names of buffers that stay out of the state_dict
+    _derived: dict[str, Callable[[Any], Tensor]]  # attributes that are computed when read
     _hooks: ModuleHooks | None  # None until one is registered, so that a plain call is plain
 
     def __init__(self) -> None:
@@ -51,6 +52,7 @@ class Module:
         self._buffers = {}
         self._modules = {}
         self._transient = set()
+        self._derived = {}
         self._hooks = None
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -140,6 +142,8 @@ class Module:
         for registry in (self._parameters, self._buffers, self._modules):
             if name in registry:
                 return registry[name]
+        if name in self._derived:
+            return self._derived[name](self)
         close = difflib.get_close_matches(name, dir(self), n=1)
         hint = f' Did you mean "{close[0]}"?' if close else ""
         raise AttributeError(f'{type(self).__name__} has no attribute "{name}".{hint}')

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 
+from lucid._operators import as_shape
 from lucid._tensor import Tensor
+from lucid._typing import Shape
 from lucid.nn import functional as F
 from lucid.nn.module import Module
 from lucid.nn.parameter import Buffer, Parameter
@@ -22,10 +24,10 @@ class _ChannelNorm(Module):
     def __init__(
         self,
         num_features: int,
-        eps: float,
-        momentum: float | None,
-        affine: bool,
-        track_running_stats: bool,
+        eps: float = 1e-05,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
     ) -> None:
         super().__init__()
         self.num_features = count(type(self).__name__, "num_features", num_features)
@@ -60,7 +62,19 @@ class _ChannelNorm(Module):
         if tracked is None:
             return 0.0
         tracked.data = tracked.data + 1
-        return 1.0 / tracked.astype("float32") if self.momentum is None else self.momentum
+        return 1.0 / tracked if self.momentum is None else self.momentum
+
+    def _arguments(self) -> tuple[Any, ...]:
+        """What the function takes after the input."""
+        return (
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training,
+            self._momentum() if self.training else 0.0,
+            self.eps,
+        )
 
     def _check(self, input: Tensor) -> None:
         if input.ndim not in self.ranks:
@@ -78,30 +92,10 @@ class _ChannelNorm(Module):
 
 
 class _BatchNorm(_ChannelNorm):
-    def __init__(
-        self,
-        num_features: int,
-        eps: float = 1e-05,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-    ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats)
-
     def forward(self, input: Tensor) -> Tensor:
         """`input`, each channel normalised."""
         self._check(input)
-        own = self.training or self.running_mean is None
-        return F.batch_norm(
-            input,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            own,
-            self._momentum() if self.training else 0.0,
-            self.eps,
-        )
+        return F.batch_norm(input, *self._arguments())
 
 
 class BatchNorm1d(_BatchNorm):
@@ -157,3 +151,186 @@ class BatchNorm3d(_BatchNorm):
     """
 
     ranks = (5,)
+
+
+class _InstanceNorm(_ChannelNorm):
+    def forward(self, input: Tensor) -> Tensor:
+        """`input`, each channel of each sample normalised."""
+        self._check(input)
+        if input.ndim == self.ranks[0]:
+            return F.instance_norm(input.unsqueeze(0), *self._arguments()).squeeze(0)
+        return F.instance_norm(input, *self._arguments())
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """Normalises each channel of each sample over its positions, then scales and shifts it.
+
+    y = (x - mean) / sqrt(var + eps) * weight + bias (Ulyanov et al., arXiv:1607.08022). As in
+    lucid 2, and unlike PyTorch, `affine` and `track_running_stats` are on by default: evaluation
+    then uses the running statistics.
+
+    Shape: (N, C, L) or (C, L), unchanged
+
+    Args:
+        num_features: number of channels C.
+        eps: added to the variance.
+        momentum: weight of a batch in the running statistics; None for the mean of all batches.
+        affine: whether there are a weight and a bias per channel.
+        track_running_stats: whether running statistics are kept for evaluation.
+
+    Raises:
+        ValueError: another number of axes or channels, or one position in training.
+
+    >>> nn.InstanceNorm1d(1, affine=False)(Tensor([[[1.0, 3.0]], [[5.0, 9.0]]]))
+    Tensor([[[-1.,  1.]],
+            [[-1.,  1.]]])
+    """
+
+    ranks = (2, 3)
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """Normalises each channel of each sample over its positions; see `InstanceNorm1d`.
+
+    Shape: (N, C, H, W) or (C, H, W), unchanged
+
+    >>> nn.InstanceNorm2d(3)(lucid.randn(2, 3, 4, 4)).shape
+    (2, 3, 4, 4)
+    """
+
+    ranks = (3, 4)
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """Normalises each channel of each sample over its positions; see `InstanceNorm1d`.
+
+    Shape: (N, C, D, H, W) or (C, D, H, W), unchanged
+
+    >>> nn.InstanceNorm3d(3)(lucid.randn(2, 3, 4, 4, 4)).shape
+    (2, 3, 4, 4, 4)
+    """
+
+    ranks = (4, 5)
+
+
+class LayerNorm(Module):
+    """Normalises each sample over its last axes; Ba et al., arXiv:1607.06450.
+
+    Shape: (*, *normalized_shape), unchanged
+
+    Args:
+        normalized_shape: sizes of the last axes, or the size of the last one.
+        eps: added to the variance.
+        elementwise_affine: whether there is a weight per element of a sample.
+        bias: whether there is a bias too.
+
+    Raises:
+        ValueError: the input does not end in `normalized_shape`, or that is empty.
+
+    >>> nn.LayerNorm(2, elementwise_affine=False)(Tensor([[1.0, 3.0]]))
+    Tensor([[-1.,  1.]])
+    """
+
+    def __init__(
+        self,
+        normalized_shape: Shape,
+        eps: float = 1e-05,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        self.normalized_shape = as_shape((normalized_shape,))
+        if not self.normalized_shape:
+            raise ValueError("LayerNorm: normalized_shape must hold one size or more, got ().")
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+        affine, shifts = elementwise_affine, elementwise_affine and bias
+        self.weight = Parameter(np.ones(self.normalized_shape)) if affine else None
+        self.bias = Parameter(np.zeros(self.normalized_shape)) if shifts else None
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`input`, each sample normalised."""
+        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        )
+
+
+class GroupNorm(Module):
+    """Normalises each group of channels of each sample; Wu & He, arXiv:1803.08494.
+
+    Shape: (N, C, *), unchanged
+
+    Args:
+        num_groups: number of groups; divides the channels.
+        num_channels: number of channels C.
+        eps: added to the variance.
+        affine: whether there are a weight and a bias per channel.
+
+    Raises:
+        ValueError: `num_groups` does not divide `num_channels`, or the input has other channels.
+
+    >>> nn.GroupNorm(2, 4, affine=False)(Tensor([[1.0, 3.0, 5.0, 9.0]]))
+    Tensor([[-1.,  1., -1.,  1.]])
+    """
+
+    def __init__(
+        self, num_groups: int, num_channels: int, eps: float = 1e-05, affine: bool = True
+    ) -> None:
+        super().__init__()
+        self.num_groups = count("GroupNorm", "num_groups", num_groups)
+        self.num_channels = count("GroupNorm", "num_channels", num_channels)
+        if num_channels % num_groups:
+            raise ValueError(
+                f"GroupNorm: num_groups must divide num_channels, got {num_groups} and "
+                f"{num_channels}."
+            )
+        self.eps = eps
+        self.affine = affine
+        self.weight = Parameter(np.ones(num_channels)) if affine else None
+        self.bias = Parameter(np.zeros(num_channels)) if affine else None
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`input`, each group normalised."""
+        if input.ndim < 2 or input.shape[1] != self.num_channels:
+            raise ValueError(
+                f"GroupNorm: an input of {self.num_channels} channels is needed, got shape "
+                f"{input.shape}."
+            )
+        return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+
+
+class GlobalResponseNorm(Module):
+    """x + gamma * x * s + beta, with s the norm of a channel divided by the mean of all norms.
+
+    Gamma and beta start at 0, so that the layer starts as the identity (Woo et al.,
+    arXiv:2301.00808).
+
+    Shape: (N, C, *), unchanged
+
+    Args:
+        channels: number of channels C.
+        eps: added to the mean of the norms.
+
+    >>> nn.GlobalResponseNorm(2)(Tensor([[[3.0], [1.0]]])).tolist()
+    [[[3.0], [1.0]]]
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-06) -> None:
+        super().__init__()
+        self.channels = count("GlobalResponseNorm", "channels", channels)
+        self.eps = eps
+        self.gamma = Parameter(np.zeros(channels))
+        self.beta = Parameter(np.zeros(channels))
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`F.global_response_norm(input, gamma, beta)`."""
+        return F.global_response_norm(input, self.gamma, self.beta, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.channels}, eps={self.eps}"

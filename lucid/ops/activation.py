@@ -1,10 +1,18 @@
-"""Activation functions, elementwise."""
+"""Activation functions. All are elementwise but softmax, log_softmax and prelu."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 import jax
+import jax.numpy as jnp
 
 from lucid._typing import Array, Operand
+from lucid.ops.precision import narrowed, wide
+
+# The fixed point of mean 0 and variance 1: Klambauer et al., arXiv:1706.02515, equation 14.
+SELU_ALPHA = 1.6732632423543772848170429916717
+SELU_SCALE = 1.0507009873554804934193349852946
 
 
 def relu(input_: Operand, /) -> Array:
@@ -16,13 +24,93 @@ def relu(input_: Operand, /) -> Array:
     return jax.nn.relu(input_)
 
 
+def relu6(input_: Operand, /) -> Array:
+    """min(max(x, 0), 6).
+
+    >>> F.relu6(Tensor([-1.0, 2.0, 7.0]))
+    Tensor([0., 2., 6.])
+    """
+    return hardtanh(input_, 0.0, 6.0)
+
+
+def hardtanh(input_: Operand, /, min_val: float = -1.0, max_val: float = 1.0) -> Array:
+    """x, but no less than min_val and no more than max_val; there the gradient is 0.
+
+    Raises:
+        ValueError: min_val is not below max_val.
+
+    >>> F.hardtanh(Tensor([-2.0, 0.5, 2.0]))
+    Tensor([-1. ,  0.5,  1. ])
+    """
+    if not min_val < max_val:
+        raise ValueError(f"hardtanh: min_val must be below max_val, got {min_val} and {max_val}.")
+    x = jnp.asarray(input_)
+    return jnp.where(x <= min_val, min_val, jnp.where(x >= max_val, max_val, x)).astype(x.dtype)
+
+
 def leaky_relu(input_: Operand, /, negative_slope: float = 0.01) -> Array:
     """x where it is positive, else negative_slope * x.
 
     >>> F.leaky_relu(Tensor([-1.0, 2.0]), 0.2)
     Tensor([-0.2,  2. ])
     """
-    return jax.numpy.where(input_ > 0, input_, negative_slope * input_)
+    return jnp.where(input_ > 0, input_, negative_slope * input_)
+
+
+def prelu(input_: Operand, weight: Operand, /) -> Array:
+    """x where it is positive, else weight * x, the weight of each channel being learned."""
+    x, slope = jnp.asarray(input_), jnp.asarray(weight)
+    channels = x.shape[1] if x.ndim > 1 else 1
+    if slope.ndim > 1 or slope.size not in (1, channels):
+        raise ValueError(
+            f"prelu: weight must hold 1 value or one per channel, {channels}, got shape "
+            f"{slope.shape} for input shape {x.shape}."
+        )
+    if slope.size > 1:
+        slope = slope.reshape(-1, *(1,) * (x.ndim - 2))
+    elif slope.ndim:
+        slope = slope[0]
+    return jnp.where(x > 0, x, (slope * x).astype(x.dtype))
+
+
+def elu(input_: Operand, /, alpha: float = 1.0) -> Array:
+    """x where it is positive, else alpha * (exp(x) - 1).
+
+    Clevert et al., arXiv:1511.07289.
+
+    >>> F.elu(Tensor([-1.0, 2.0]))
+    Tensor([-0.6321,  2.    ])
+    """
+    negative = jnp.where(input_ > 0, 0, input_)
+    return jnp.where(input_ > 0, input_, alpha * jnp.expm1(negative))
+
+
+def selu(input_: Operand, /) -> Array:
+    """1.0507 * elu(x, 1.6733): keeps mean 0 and variance 1 from layer to layer.
+
+    Klambauer et al., arXiv:1706.02515.
+
+    >>> F.selu(Tensor([-1.0, 1.0]))
+    Tensor([-1.1113,  1.0507])
+    """
+    return SELU_SCALE * elu(input_, SELU_ALPHA)
+
+
+def gelu(input_: Operand, /, approximate: Literal["none", "tanh"] = "none") -> Array:
+    """x * P(Z <= x) for a standard normal Z; Hendrycks & Gimpel, arXiv:1606.08415.
+
+    Args:
+        approximate: "tanh" for x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))).
+
+    Raises:
+        ValueError: `approximate` is neither "none" nor "tanh".
+
+    >>> F.gelu(Tensor([-1.0, 1.0])), F.gelu(Tensor([-1.0, 1.0]), approximate="tanh")
+    (Tensor([-0.1587,  0.8413]), Tensor([-0.1588,  0.8412]))
+    """
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f'gelu: approximate must be "none" or "tanh", got {approximate!r}.')
+    return jax.nn.gelu(input_, approximate=approximate == "tanh")
 
 
 def sigmoid(input_: Operand, /) -> Array:
@@ -32,3 +120,71 @@ def sigmoid(input_: Operand, /) -> Array:
     Tensor([0.5])
     """
     return jax.nn.sigmoid(input_)
+
+
+def hard_sigmoid(input_: Operand, /) -> Array:
+    """min(max(x + 3, 0), 6) / 6.
+
+    >>> F.hard_sigmoid(Tensor([-4.0, 0.0, 1.5]))
+    Tensor([0.  , 0.5 , 0.75])
+    """
+    return relu6(input_ + 3.0) / 6.0
+
+
+def silu(input_: Operand, /) -> Array:
+    """x * sigmoid(x), also called swish.
+
+    >>> F.silu(Tensor([-1.0, 1.0]))
+    Tensor([-0.2689,  0.7311])
+    """
+    return jax.nn.silu(input_)
+
+
+def hard_swish(input_: Operand, /) -> Array:
+    """x * min(max(x + 3, 0), 6) / 6; Howard et al., arXiv:1905.02244.
+
+    >>> F.hard_swish(Tensor([-4.0, 1.0, 4.0]))
+    Tensor([-0.    ,  0.6667,  4.    ])
+    """
+    return input_ * hard_sigmoid(input_)
+
+
+def mish(input_: Operand, /) -> Array:
+    """x * tanh(softplus(x)); Misra, arXiv:1908.08681.
+
+    >>> F.mish(Tensor([-1.0, 1.0]))
+    Tensor([-0.3034,  0.8651])
+    """
+    return input_ * jnp.tanh(jax.nn.softplus(input_))
+
+
+def softplus(input_: Operand, /, beta: float = 1.0, threshold: float = 20.0) -> Array:
+    """log(1 + exp(beta * x)) / beta; x itself where beta * x is above the threshold.
+
+    Raises:
+        ValueError: beta is 0.
+
+    >>> F.softplus(Tensor([-1.0, 0.0, 30.0]))
+    Tensor([ 0.3133,  0.6931, 30.    ])
+    """
+    if beta == 0:
+        raise ValueError("softplus: beta must not be 0.")
+    return jnp.where(beta * input_ > threshold, input_, jax.nn.softplus(beta * input_) / beta)
+
+
+def softmax(input_: Operand, /, axis: int = -1) -> Array:
+    """exp(x) / sum(exp(x)) along `axis`.
+
+    >>> F.softmax(Tensor([0.0, 1.0986123]))
+    Tensor([0.25, 0.75])
+    """
+    return narrowed(jax.nn.softmax(wide(input_), axis), input_)
+
+
+def log_softmax(input_: Operand, /, axis: int = -1) -> Array:
+    """x - log(sum(exp(x))) along `axis`.
+
+    >>> F.log_softmax(Tensor([0.0, 0.0]))
+    Tensor([-0.6931, -0.6931])
+    """
+    return narrowed(jax.nn.log_softmax(wide(input_), axis), input_)

@@ -1,8 +1,27 @@
 """Layers as functions: given Tensors they record and return Tensors; given only jax arrays they
-are pure functions for `jax.jit`, `jax.grad` and `jax.vmap`, and return jax arrays.
+are pure functions for `jax.jit`, `jax.grad` and `jax.vmap`, and return jax arrays. Dropouts draw
+from a generator and so always return Tensors.
 """
 
-from lucid.nn.functional.activation import leaky_relu, relu, sigmoid, tanh
+from lucid.nn.functional.activation import (
+    elu,
+    gelu,
+    hard_sigmoid,
+    hard_swish,
+    hardtanh,
+    leaky_relu,
+    log_softmax,
+    mish,
+    prelu,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+    tanh,
+)
 from lucid.nn.functional.conv import (
     conv1d,
     conv2d,
@@ -11,12 +30,76 @@ from lucid.nn.functional.conv import (
     conv_transpose2d,
     conv_transpose3d,
 )
-from lucid.nn.functional.linear import linear
-from lucid.nn.functional.loss import binary_cross_entropy_with_logits, mse_loss
-from lucid.nn.functional.norm import batch_norm
+from lucid.nn.functional.dropout import (
+    alpha_dropout,
+    drop_block,
+    drop_path,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+)
+from lucid.nn.functional.linear import (
+    linear,
+)
+from lucid.nn.functional.lookup import (
+    embedding,
+    one_hot,
+)
+from lucid.nn.functional.loss import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    hinge_embedding_loss,
+    hinge_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    nll_loss,
+    smooth_l1_loss,
+)
+from lucid.nn.functional.norm import (
+    batch_norm,
+    global_response_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    normalize,
+)
+from lucid.nn.functional.pool import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+)
+from lucid.nn.functional.resize import (
+    interpolate,
+    pixel_shuffle,
+    pixel_unshuffle,
+)
 
 __all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
+    "alpha_dropout",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
     "batch_norm",
+    "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "conv1d",
     "conv2d",
@@ -24,10 +107,50 @@ __all__ = [
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
+    "cross_entropy",
+    "drop_block",
+    "drop_path",
+    "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "elu",
+    "embedding",
+    "gelu",
+    "global_response_norm",
+    "group_norm",
+    "hard_sigmoid",
+    "hard_swish",
+    "hardtanh",
+    "hinge_embedding_loss",
+    "hinge_loss",
+    "huber_loss",
+    "instance_norm",
+    "interpolate",
+    "kl_div",
+    "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "linear",
+    "log_softmax",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
+    "mish",
     "mse_loss",
+    "nll_loss",
+    "normalize",
+    "one_hot",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "prelu",
     "relu",
+    "relu6",
+    "selu",
     "sigmoid",
+    "silu",
+    "smooth_l1_loss",
+    "softmax",
+    "softplus",
     "tanh",
 ]
