@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, overload
 
-from lucid._autograd import Edge, Hook, Node, Op, state
+from lucid._autograd import Edge, Hook, Op, record, state
 from lucid._typing import Array, Operand
 
 if TYPE_CHECKING:
@@ -95,15 +95,16 @@ def run(op: Op, *inputs: Operand) -> Any:
             arrays.append(x._data)
         else:
             arrays.append(x)
-    outputs = op.run(*arrays)
     if tensor is None:
-        return outputs
-    wrap = tensor._wrap
+        return op.run(*arrays)
     node = None
-    single = not isinstance(outputs, (tuple, list))
     if recorded and state.grad_enabled:
         edges = [x._edge() if isinstance(x, Variable) else None for x in inputs]
-        node = Node(op, arrays, edges, 1 if single else len(outputs))
+        outputs, node = record(op, arrays, edges)
+    else:
+        outputs = op.run(*arrays)
+    single = not isinstance(outputs, (tuple, list))
+    wrap = tensor._wrap
     if single:
         return wrap(outputs, node, 0)
     return tuple(None if y is None else wrap(y, node, i) for i, y in enumerate(outputs))

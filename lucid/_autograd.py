@@ -38,6 +38,10 @@ def is_inexact(dtype: Any) -> bool:
     return bool(jnp.issubdtype(dtype, jnp.inexact))
 
 
+# Cotangents of the outputs, None for zeros -> gradients of the inputs, None for unwanted ones.
+Pullback: TypeAlias = Callable[[Sequence[Any]], tuple[Array | None, ...]]
+
+
 class Op:
     """A pure function with its static arguments bound: compiled, with compiled vjps of any order.
 
@@ -55,11 +59,19 @@ class Op:
                 return jax.tree.map(_strong, fn(*inputs))
 
         named.__name__ = name
-        self.fn = fn
+        self.fn = named
         self.name = name
         self.compiled = compiled
         self.run = jax.jit(named, inline=True) if compiled else named
         self._vjps: dict[tuple[bool, ...], Op] = {}
+
+    def linearize(self, wanted: tuple[bool, ...], inputs: Sequence[Any]) -> tuple[Any, Pullback]:
+        """The outputs, and the pullback to the `wanted` inputs that reuses the forward pass.
+
+        For use while a program is traced: there a residual costs nothing, and XLA does not always
+        see that a second forward pass is the same as the first.
+        """
+        return _linearize(self.fn, wanted, inputs)
 
     def vjp(self, wanted: tuple[bool, ...]) -> Op:
         """The Op `(*inputs, *cotangents) -> gradients`, a tuple with None for unwanted inputs.
@@ -78,19 +90,34 @@ def _strong(x: Array) -> Array:
     return jnp.asarray(x, dtype=x.dtype)
 
 
+def _linearize(
+    fn: Callable[..., Any], wanted: tuple[bool, ...], inputs: Sequence[Any]
+) -> tuple[Any, Pullback]:
+    """`fn(*inputs)`, and its pullback: cotangents of the outputs -> gradients of the inputs."""
+
+    def of_wanted(*values: Array) -> Any:
+        source = iter(values)
+        return fn(*(next(source) if w else x for x, w in zip(inputs, wanted, strict=True)))
+
+    outputs, vjp = jax.vjp(of_wanted, *(x for x, w in zip(inputs, wanted, strict=True) if w))
+
+    def pullback(cotangents: Sequence[Any]) -> tuple[Array | None, ...]:
+        if isinstance(outputs, (tuple, list)):
+            filled: Any = type(outputs)(map(_cotangent, outputs, cotangents))
+        else:
+            filled = _cotangent(outputs, *cotangents)
+        gradients = iter(vjp(filled))
+        return tuple(next(gradients) if w else None for w in wanted)
+
+    return outputs, pullback
+
+
 def _pull_back(
     fn: Callable[..., Any], wanted: tuple[bool, ...], *args: Any
 ) -> tuple[Array | None, ...]:
-    inputs, cotangents = args[: len(wanted)], args[len(wanted) :]
-
-    def of_wanted(*values: Array) -> tuple[Array | None, ...]:
-        source = iter(values)
-        outputs = fn(*(next(source) if w else x for x, w in zip(inputs, wanted, strict=True)))
-        return tuple(outputs) if isinstance(outputs, (tuple, list)) else (outputs,)
-
-    outputs, pullback = jax.vjp(of_wanted, *(x for x, w in zip(inputs, wanted, strict=True) if w))
-    gradients = iter(pullback(tuple(map(_cotangent, outputs, cotangents))))
-    return tuple(next(gradients) if w else None for w in wanted)
+    """The gradients of `fn` at `args`, which are its inputs and then the cotangents."""
+    _, pullback = _linearize(fn, wanted, args[: len(wanted)])
+    return pullback(args[len(wanted) :])
 
 
 def _cotangent(output: Array | None, cotangent: Array | None) -> Any:
@@ -124,15 +151,30 @@ class Observers:
 class Node:
     """One recorded call of an Op: its input arrays, and where their gradients flow."""
 
-    __slots__ = ("__weakref__", "arrays", "edges", "n_outputs", "observers", "op", "order")
+    __slots__ = (
+        "__weakref__",
+        "arrays",
+        "edges",
+        "n_outputs",
+        "observers",
+        "op",
+        "order",
+        "pullback",
+    )
 
     def __init__(
-        self, op: Op, arrays: Sequence[Any], edges: Sequence[Edge | None], n_outputs: int
+        self,
+        op: Op,
+        arrays: Sequence[Any],
+        edges: Sequence[Edge | None],
+        n_outputs: int,
+        pullback: Pullback | None = None,
     ) -> None:
         self.op = op
         self.arrays: Sequence[Any] | None = arrays  # None once the graph was freed
         self.edges = edges
         self.n_outputs = n_outputs
+        self.pullback = pullback  # only while a program is traced: it holds the forward pass
         self.order = next(_creation_order)
         self.observers: Observers | None = None
 
@@ -144,7 +186,18 @@ class Node:
 
     def free(self) -> None:
         """Let go of the arrays; the edges stay, so that a later walk knows it needs this node."""
-        self.arrays = None
+        self.arrays = self.pullback = None
+
+
+def record(op: Op, arrays: Sequence[Any], edges: Sequence[Edge | None]) -> tuple[Any, Node]:
+    """The outputs of an Op, and the node that stands for this call of it."""
+    pullback = None
+    if state.capture is None:
+        outputs = op.run(*arrays)
+    else:
+        outputs, pullback = op.linearize(tuple(edge is not None for edge in edges), arrays)
+    n_outputs = len(outputs) if isinstance(outputs, (tuple, list)) else 1
+    return outputs, Node(op, arrays, edges, n_outputs, pullback)
 
 
 class Recorder(NamedTuple):
@@ -276,6 +329,9 @@ def _differentiate(
     if not any(wanted):  # a target lies here, and nothing behind it
         return ()
     assert arrays is not None  # walk refuses freed graphs
+    if recorder is None and node.pullback is not None:
+        gradients = node.pullback(cotangents)
+        return [g if w else None for g, w in zip(gradients, wanted, strict=True)]
     vjp = node.op.vjp(wanted)
     if recorder is None:
         return vjp.run(*arrays, *cotangents)

@@ -206,10 +206,11 @@ def _lucid_derivatives(fn, arrays, wanted, seeds, along):
     floats = [y for y in outputs if y.dtype.kind == "f"]
     assert all(y.requires_grad for y in floats)
     grads = lucid.autograd.grad(floats, active, [Tensor(c) for c in seeds], create_graph=True)
-    total = sum((g * v).sum() for g, v in zip(grads, along, strict=True))
     seconds = [0.0 * v for v in along]
-    if total.requires_grad:
-        found = lucid.autograd.grad(total, active, allow_unused=True)
+    again = [(g, Tensor(v)) for g, v in zip(grads, along, strict=True) if g.requires_grad]
+    if again:
+        outputs, vectors = zip(*again, strict=True)
+        found = lucid.autograd.grad(outputs, active, vectors, allow_unused=True)
         seconds = [s if g is None else g.numpy() for g, s in zip(found, seconds, strict=True)]
     return values, [g.numpy() for g in grads], seconds
 

@@ -46,9 +46,9 @@ def check_params(
 
 
 def check_numbers(name: str, group: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
-    """Refuse hyperparameters of another type than the default's, negative ones, and betas of 1."""
-    for key in (*defaults, *(note for note in NOTES if note in group)):
-        value, default = group[key], defaults.get(key, 0.0)
+    """Refuse hyperparameters of another kind than the default's, negative ones, and betas of 1."""
+    for key, default in (*defaults.items(), *((note, 0.0) for note in NOTES if note in group)):
+        value = group[key]
         if isinstance(default, bool):
             if not isinstance(value, bool):
                 raise TypeError(f"{name}: {key} must be True or False, got {value!r}.")

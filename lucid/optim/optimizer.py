@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
@@ -82,7 +83,14 @@ class Optimizer:
 
     def check_group(self, group: dict[str, Any]) -> None:
         """Refuse hyperparameters that are not numbers, or out of range."""
-        _checks.check_numbers(type(self).__name__, group, self.defaults)
+        # A default that the user gave may be of a wrong kind itself.
+        own = {
+            name: parameter.default
+            for name, parameter in inspect.signature(type(self)).parameters.items()
+            if parameter.default is not parameter.empty
+        }
+        kinds = {name: own.get(name, value) for name, value in self.defaults.items()}
+        _checks.check_numbers(type(self).__name__, group, kinds)
 
     def param_groups_setup(self, params: Params, defaults: dict[str, Any]) -> list[dict[str, Any]]:
         """The groups that `params` describes, completed from `defaults`."""
@@ -177,7 +185,14 @@ class Optimizer:
 
     def _snapshot(self) -> dict[str, Any]:
         """What a compiled program depends on, apart from numbers and the values of Tensors."""
-        return {"param_groups": tuple(len(group["params"]) for group in self.param_groups)}
+        return {
+            f"param_groups[{i}]": (
+                len(group["params"]),
+                tuple(self.slots(group)),
+                tuple(value for value in group.values() if isinstance(value, bool)),
+            )
+            for i, group in enumerate(self.param_groups)
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """State and hyperparameters, with parameters by number as PyTorch has them.

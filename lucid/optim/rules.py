@@ -282,16 +282,16 @@ def _simple_moving_length(beta: Any, t: Array) -> Array:
     """rho_t = 2 / (1 - beta) - 1 - 2 t beta**t / (1 - beta**t) of arXiv:1908.03265, equation 4.
 
     Written so, it is a small difference of large numbers, which float32 cannot resolve to the
-    threshold of 5. With h = -log(beta) and coth(y) = 1 / y + L(y) the large parts cancel:
-    rho_t = coth(h / 2) - t coth(t h / 2) + t = L(h / 2) + t (1 - L(t h / 2)).
+    threshold of 5. With h = -log(beta), and coth(y) = 1 / y + 1 - f(y), the large parts cancel:
+    rho_t = coth(h / 2) - t coth(t h / 2) + t = 1 - f(h / 2) + t f(t h / 2).
     """
     h = -jnp.log(beta)
-    return _langevin(h / 2) + t * (1 - _langevin(t * h / 2))
+    return 1 - _f(h / 2) + t * _f(t * h / 2)
 
 
-def _langevin(y: Array) -> Array:
-    """coth(y) - 1 / y for y > 0; for small y by Lambert's continued fraction of coth."""
-    fraction: Any = 25.0
-    for odd in range(23, 1, -2):
+def _f(y: Array) -> Array:
+    """1 + 1 / y - coth(y) for y > 0; for small y by Lambert's continued fraction of coth."""
+    fraction: Any = 11.0
+    for odd in range(9, 1, -2):
         fraction = odd + y * y / fraction
-    return jnp.where(y < 2, y / fraction, 1 / jnp.tanh(y) - 1 / y)
+    return jnp.where(y < 0.25, 1 - y / fraction, 1 / y - 2 / jnp.expm1(2 * y))

@@ -95,25 +95,6 @@ def test_every_function_is_in_the_table():
     assert set(CASES) == public_functions(reduce)
 
 
-TORCH_NAMES = {
-    "sum": {}, "mean": {}, "var": {"correction": 0}, "amax": {}, "amin": {},
-}  # fmt: skip
-
-
-@pytest.mark.skipif(not HAS_TORCH, reason="compares with torch")
-@pytest.mark.parametrize("name", TORCH_NAMES)
-@pytest.mark.parametrize("static", AXES[1:4], ids=str)
-def test_reductions_against_torch(name, static):
-    theirs = dict(zip(("dim", "keepdim"), static.values(), strict=False))
-    fn = getattr(reduce, name.removeprefix("a"))
-    check_op(
-        lambda x: lucid.apply(fn, x, **static),
-        lambda x: getattr(np, name)(x, **static),
-        X,
-        torch_fn=lambda x: getattr(torch, name)(x, **TORCH_NAMES[name], **theirs),
-    )
-
-
 def test_the_first_of_equals_is_named():
     x = Tensor([2.0, 7.0, 7.0, -1.0, -1.0])
     assert (x.argmax().item(), x.argmin().item()) == (1, 3)

@@ -7,6 +7,7 @@ Read `geometry` (sizes and the trilinear form), then `maps` (the three primitive
 from lucid.ops.conv.functional import PaddingMode, check_padding_mode, conv, conv_transpose
 from lucid.ops.conv.geometry import Padding, Window, check_conv_args
 from lucid.ops.conv.lowerings import chosen_lowerings, force_lowering
+from lucid.ops.conv.patches import fold, unfold
 
 __all__ = [
     "Padding",
@@ -17,5 +18,7 @@ __all__ = [
     "chosen_lowerings",
     "conv",
     "conv_transpose",
+    "fold",
     "force_lowering",
+    "unfold",
 ]

@@ -65,14 +65,15 @@ def kernel(form: Form, small: Array, large: Array) -> Array:
     at, x = _slices_of_large(form, large), _with_group_axes(form, small, large_side=False)
     products = [x * at(taps) for taps in _all_taps(form)]
     # One reduction of many operands reads small and large once; a reduction per tap reads them
-    # once for each tap, and a matrix product would first write the products' operands out.
-    positions = (0, *range(4, 4 + form.rank))
+    # once for each tap, and a matrix product would first write the products' operands out. The
+    # batch is summed after it: a sharded axis would be gathered for a reduction of many operands.
+    positions = range(4, 4 + form.rank)
     sums: list[Array] = []
     for start in range(0, len(products), TAPS_PER_PASS):
         some = products[start : start + TAPS_PER_PASS]
         zeros = [jnp.zeros((), x.dtype)] * len(some)
         sums += lax.reduce(some, zeros, _add_each, positions)
-    return jnp.stack(sums, -1).reshape(form.kernel_shape)
+    return jnp.stack(sums, -1).sum(0).reshape(form.kernel_shape)
 
 
 def _add_each(a: list[Array], b: list[Array]) -> list[Array]:

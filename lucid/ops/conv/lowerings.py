@@ -62,6 +62,7 @@ def run(lowering: str, out: str, form: Form, a: Array, b: Array) -> Array:
 def chosen_lowerings(function: Callable[..., Any], *args: Any) -> list[tuple[str, str]]:
     """The (operation, lowering on CPU) of every map that `function(*args)` runs, in order.
 
+    >>> from jax import numpy as jnp
     >>> from lucid.ops.conv import conv
     >>> x, w = jnp.zeros((1, 8, 9, 9)), jnp.zeros((8, 1, 3, 3))
     >>> chosen_lowerings(lambda x: conv(x, w, rank=2, groups=8), x)

@@ -262,7 +262,9 @@ class LambdaLR(LRScheduler):
         self.lr_lambdas = per_group(self, optimizer, "lr_lambda", lr_lambda)
         for function in self.lr_lambdas:
             if not callable(function):
-                raise TypeError(f"LambdaLR: lr_lambda must be a function, got {function!r}.")
+                raise TypeError(
+                    f"LambdaLR: lr_lambda must be a function, got {type(function).__name__}."
+                )
         super().__init__(optimizer, last_epoch, verbose)
 
     def get_lr(self) -> list[float]:

@@ -1,0 +1,142 @@
+"""Initial values: fan rules, bounds and distributions, and what layers start from."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import Tensor, nn
+
+N = 200  # a weight of N x N values is drawn for each distribution
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    lucid.random.seed(3)
+
+
+def uniform_like(values, bound):
+    """Whether values look drawn from U(-bound, bound): 5 standard errors, and the ends reached."""
+    n = values.size
+    assert np.abs(values).max() <= bound
+    assert np.abs(values).max() > bound * (1 - 20 / n)
+    assert abs(values.mean()) < 5 * bound / math.sqrt(3 * n)
+    assert abs((values**2).mean() / (bound**2 / 3) - 1) < 5 * math.sqrt(0.8 / n)
+
+
+def normal_like(values, mean, std):
+    n = values.size
+    assert abs(values.mean() - mean) < 5 * std / math.sqrt(n)
+    assert abs(values.std() / std - 1) < 5 / math.sqrt(2 * n)
+    assert abs(np.mean(np.abs(values - mean) < std) - 0.6827) < 5 * 0.47 / math.sqrt(n)
+
+
+def filled(fill, *args, shape=(N, N), **kwargs):
+    w = lucid.empty(shape)
+    assert fill(w, *args, **kwargs) is None
+    return w.numpy().astype(np.float64)
+
+
+def test_plain_distributions():
+    uniform_like(filled(nn.init.uniform, 1.0, 2.0) - 1.5, 0.5)
+    normal_like(filled(nn.init.normal, 3.0, 0.5), 3.0, 0.5)
+    normal_like(filled(nn.init.normal), 0.0, 1.0)
+    np.testing.assert_array_equal(filled(nn.init.constant, 2.5, shape=(2,)), [2.5, 2.5])
+    np.testing.assert_array_equal(filled(nn.init.zeros, shape=(2,)), [0, 0])
+    np.testing.assert_array_equal(filled(nn.init.ones, shape=(2,)), [1, 1])
+
+
+@pytest.mark.parametrize(
+    ("shape", "fans"),
+    [
+        ((8, 4), (4, 8)),  # Linear(4, 8)
+        ((8, 4, 3), (12, 24)),
+        ((8, 4, 3, 5), (60, 120)),  # Conv2d(4 * groups, 8)
+        ((4, 8, 2, 3, 5), (240, 120)),  # ConvTranspose3d(4, 8 * groups)
+    ],
+)  # fmt: skip
+def test_fans(shape, fans):
+    assert nn.init.fans(lucid.empty(shape)) == fans
+
+
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_fans_need_two_axes(shape):
+    text = f"init: a weight with at least two axes is needed, got {shape}."
+    for fill in (nn.init.xavier_uniform, nn.init.kaiming_normal, nn.init.fans):
+        with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+            fill(lucid.empty(shape))
+
+
+SHAPE, IN, OUT = (60, 40, 5, 3), 600, 900
+
+
+def test_xavier():
+    bound = 1.5 * math.sqrt(6 / (IN + OUT))
+    uniform_like(filled(nn.init.xavier_uniform, 1.5, shape=SHAPE), bound)
+    normal_like(filled(nn.init.xavier_normal, gain=1.5, shape=SHAPE), 0, bound / math.sqrt(3))
+
+
+@pytest.mark.parametrize(("mode", "fan"), [("fan_in", IN), ("fan_out", OUT)])
+@pytest.mark.parametrize("a", [0.0, 0.2, math.sqrt(5)])
+def test_kaiming(mode, fan, a):
+    std = math.sqrt(2 / ((1 + a * a) * fan))
+    uniform_like(filled(nn.init.kaiming_uniform, mode, a, shape=SHAPE), math.sqrt(3) * std)
+    normal_like(filled(nn.init.kaiming_normal, mode=mode, a=a, shape=SHAPE), 0, std)
+
+
+def test_kaiming_refuses_another_mode():
+    w = lucid.ones(2, 2)
+    with pytest.raises(
+        ValueError, match=r"^init: mode must be 'fan_in' or 'fan_out', got 'fan'\.$"
+    ):
+        nn.init.kaiming_uniform(w, mode="fan")
+    assert w.tolist() == [[1, 1], [1, 1]]
+
+
+def test_a_parameter_stays_itself():
+    w = nn.Parameter(np.zeros((2, 2)), dtype="bfloat16")
+    nn.init.normal(w)
+    assert (w.requires_grad, w.is_leaf, str(w.dtype)) == (True, True, "bfloat16")
+    assert (w != 0).any()
+    x = Tensor([[1.0, 2.0]], dtype="bfloat16")
+    (x @ w).backward()
+    assert w.grad is not None
+
+
+LAYERS = {
+    "Linear": (lambda: nn.Linear(64, 100), 64),
+    "Conv1d": (lambda: nn.Conv1d(16, 60, 5), 80),
+    "Conv2d": (lambda: nn.Conv2d(16, 60, (3, 2)), 96),
+    "Conv2d groups": (lambda: nn.Conv2d(16, 60, 3, groups=4), 36),
+    "Conv3d": (lambda: nn.Conv3d(4, 60, 3), 108),
+    "ConvTranspose1d": (lambda: nn.ConvTranspose1d(60, 16, 5), 80),
+    "ConvTranspose2d": (lambda: nn.ConvTranspose2d(60, 16, (3, 2)), 96),
+    "ConvTranspose2d groups": (lambda: nn.ConvTranspose2d(60, 16, 3, groups=4), 36),
+    "ConvTranspose3d": (lambda: nn.ConvTranspose3d(60, 4, 3), 108),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_default_initialisation_is_pytorchs(name):
+    make, fan_in = LAYERS[name]
+    layer = make()
+    uniform_like(layer.weight.numpy(), 1 / math.sqrt(fan_in))
+    biases = np.concatenate([make().bias.numpy() for _ in range(2000 // layer.bias.size)])
+    uniform_like(biases, 1 / math.sqrt(fan_in))
+
+
+def test_layers_differ_and_seeds_repeat_them():
+    first, second = nn.Linear(3, 3), nn.Linear(3, 3)
+    assert (first.weight != second.weight).all()
+    lucid.random.seed(3)
+    again = nn.Linear(3, 3)
+    np.testing.assert_array_equal(again.weight.numpy(), first.weight.numpy())
+    before = again.weight.numpy()
+    weight = again.weight
+    again.reset_parameters()
+    assert again.weight is weight
+    assert (again.weight.numpy() != before).all()

@@ -1,0 +1,100 @@
+"""Tensors made from nothing: constants and ranges."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+import lucid
+from lucid import Tensor, nn
+
+FILLED = {"zeros": 0, "ones": 1, "empty": 0}
+
+
+@pytest.mark.parametrize("name", FILLED)
+def test_constants(name):
+    make = getattr(lucid, name)
+    for x in (make(2, 3), make((2, 3)), make([2, 3])):
+        assert type(x) is Tensor
+        assert (x.shape, x.dtype) == ((2, 3), np.float32)
+        assert (x == FILLED[name]).all()
+    assert make(()).shape == make().shape == ()
+    assert make(0, 2).shape == (0, 2)
+    x = make(2, dtype="float16", requires_grad=True, device="cpu")
+    assert (x.dtype, x.requires_grad, x.device) == (np.float16, True, "cpu")
+    assert make(2, dtype=int).dtype == np.int32
+    assert make(2, keep_grad=True).keep_grad
+    like = getattr(lucid, f"{name}_like")(Tensor([[1, 2]]))
+    assert (like.shape, like.dtype, like.sum().item()) == ((1, 2), np.int32, 2 * FILLED[name])
+    assert getattr(lucid, f"{name}_like")(np.zeros(3), dtype=bool).dtype == bool
+
+
+def test_tensors_own_constructors():
+    assert Tensor.zeros(2, 3).shape == Tensor.ones((2, 3)).shape == (2, 3)
+    assert lucid.tensor([1.0, 2.0], requires_grad=True).requires_grad
+    assert lucid.tensor([1, 2], dtype=float).dtype == np.float32
+
+
+def test_full():
+    assert [lucid.full((2,), v).dtype.name for v in (1.5, 2, True)] == ["float32", "int32", "bool"]
+    assert lucid.full(3, 2.5).tolist() == [2.5] * 3
+    like = lucid.full_like(nn.Parameter([1.0, 2.0]), 7)
+    assert (type(like), like.tolist(), like.requires_grad) == (Tensor, [7.0, 7.0], False)
+    assert lucid.full_like([1, 2], 3).dtype == np.int32
+
+
+@pytest.mark.parametrize("call", [
+    lambda: lucid.zeros(2, -1), lambda: lucid.ones((-3,)), lambda: lucid.full((-1,), 2.0),
+    lambda: lucid.empty(-1),
+])  # fmt: skip
+def test_negative_sizes_are_refused(call):
+    with pytest.raises(ValueError, match=r"^full: a shape cannot have a negative size, got \("):
+        call()
+
+
+def test_sizes_must_be_integers():
+    with pytest.raises(TypeError):
+        lucid.zeros(2.5)
+    with pytest.raises(TypeError):
+        lucid.zeros("ab")
+
+
+@pytest.mark.parametrize("bounds", [(5,), (2, 5), (5, 2), (1, 9, 3), (5, 0, -2), (0.0, 1.0, 0.25)])
+def test_arange(bounds):
+    x = lucid.arange(*bounds)
+    np.testing.assert_allclose(x.numpy(), np.arange(*bounds), rtol=1e-6)
+    assert x.dtype == (np.float32 if isinstance(bounds[0], float) else np.int32)
+    assert lucid.arange(*bounds, dtype="float16", requires_grad=True).requires_grad
+
+
+@pytest.mark.parametrize("bounds", [(), (1, 2, 3, 4)])
+def test_arange_takes_one_to_three_bounds(bounds):
+    with pytest.raises(TypeError, match=f"^arange takes one to three bounds, got {len(bounds)}"):
+        lucid.arange(*bounds)
+
+
+def test_linspace_and_eye():
+    np.testing.assert_allclose(lucid.linspace(-1, 2, 7).numpy(), np.linspace(-1, 2, 7), atol=1e-6)
+    assert lucid.linspace(0, 1).shape == (50,)
+    for arguments in ((3,), (2, 3), (3, 2, 1), (3, 3, -1)):
+        np.testing.assert_array_equal(lucid.eye(*arguments).numpy(), np.eye(*arguments))
+    assert lucid.eye(2, dtype=int).dtype == np.int32
+
+
+def test_defaults_under_x64():
+    with jax.enable_x64(True):
+        assert lucid.zeros(2).dtype == lucid.rand(2).dtype == np.float64
+        assert lucid.arange(3).dtype == lucid.full((1,), 3).dtype == np.int64
+        assert lucid.linspace(0, 1, 3).dtype == np.float64
+
+
+def test_errors_of_device_and_dtype():
+    with pytest.raises(ValueError, match=r'^device "tpu" is not present'):
+        lucid.zeros(2, device="tpu")
+    with pytest.raises(ValueError, match=r"^dtype float64 needs JAX's 64-bit mode"):
+        lucid.arange(2, dtype="float64")
+    with pytest.raises(TypeError, match=r"^Tensor: only floating-point"):
+        lucid.arange(2, requires_grad=True)
+    with pytest.raises(TypeError):
+        lucid.zeros(2, nonsense=True)

@@ -1,0 +1,207 @@
+"""Architecture: which module may import which, what an import costs, what is public."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lucid
+
+ROOT = Path(lucid.__file__).parent
+
+# Each module may import those of its own line and of the lines above it.
+LAYERS = [
+    ["_version", "_typing", "_errors", "_epoch", "_handle"],
+    ["_array"],
+    ["ops"],
+    ["_autograd"],
+    ["_apply"],
+    ["_backward"],
+    ["_operators", "_repr"],
+    ["_tensor"],
+    ["autograd", "_functions", "creation", "random"],
+    ["_capture", "_program", "_jit"],
+    ["nn"],
+    ["optim"],
+    ["func", "utils"],
+]
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+REQUIRED = {"jax", "jaxlib", "numpy"}
+
+
+def modules():
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        if parts not in {("conftest",)}:
+            found[".".join(parts).removesuffix(".__init__")] = ast.parse(path.read_text())
+    return found
+
+
+MODULES = modules()
+
+
+def imported(tree):
+    """The dotted names that a module imports, without those for the type checker alone."""
+    skipped = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            skipped.update(id(inner) for statement in node.body for inner in ast.walk(statement))
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            for alias in node.names:
+                inside = f"{node.module}.{alias.name}"
+                yield inside if inside.removeprefix("lucid.") in MODULES else node.module
+
+
+def top(dotted):
+    return dotted.split(".")[0]
+
+
+def own_imports(name):
+    return {d.removeprefix("lucid.") for d in imported(MODULES[name]) if d.startswith("lucid.")}
+
+
+INSIDE = [name for name in MODULES if name != "__init__"]
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_imports_point_upwards(name):
+    layer = RANK[top(name)]
+    for other in own_imports(name):
+        assert RANK[top(other)] <= layer, f"lucid.{name} imports lucid.{other}, which stands later"
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_no_module_imports_the_whole(name):
+    assert "lucid" not in imported(MODULES[name])
+
+
+def test_every_module_has_a_layer():
+    assert {top(name) for name in INSIDE} == set(RANK)
+
+
+def test_no_cycles():
+    graph = {name: {d for d in own_imports(name) if d != name} for name in INSIDE}
+    known = set(graph)
+    done: set[str] = set()
+    while graph:
+        free = [name for name, needs in graph.items() if not (needs & known) - done]
+        assert free, f"these modules import each other: {sorted(graph)}"
+        for name in free:
+            done.add(name)
+            del graph[name]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_optional_package_is_imported(name):
+    foreign = {top(dotted) for dotted in imported(MODULES[name])} - {"lucid"}
+    assert foreign <= REQUIRED | set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize("name", [name for name in INSIDE if top(name) == "ops"])
+def test_operations_know_nothing_of_tensors(name):
+    assert {top(d) for d in own_imports(name)} <= {"ops", "_typing"}
+
+
+def test_only_the_tape_calls_jax_vjp():
+    callers = {
+        name
+        for name, tree in MODULES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "jax.vjp"
+    }
+    assert callers == {"_autograd"}
+
+
+def test_files_are_short():
+    lengths = {
+        str(p.relative_to(ROOT)): len(p.read_text().splitlines()) for p in ROOT.rglob("*.py")
+    }
+    assert {name: n for name, n in lengths.items() if n > 500} == {}
+
+
+# --- Cost -------------------------------------------------------------------------------------
+
+
+def test_an_import_starts_no_backend_and_loads_nothing_optional():
+    code = (
+        "import sys, lucid\n"
+        "from jax._src import xla_bridge\n"
+        "print(len(xla_bridge._backends))\n"
+        "print(*sorted({m.split('.')[0] for m in sys.modules} & {'torch', 'matplotlib', 'sklearn',"
+        " 'tqdm', 'optax', 'pytest', 'flax', 'pandas'}))\n"
+        "lucid.zeros(1); print(len(xla_bridge._backends))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=ROOT.parent, env=os.environ | {
+            "PYTHONPATH": str(ROOT.parent)
+        }, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["0", "", "1"]
+
+
+# --- What is public ---------------------------------------------------------------------------
+
+PUBLIC = {
+    f"{module.__name__}.{name}": getattr(module, name)
+    for module in (lucid, lucid.nn, lucid.nn.functional, lucid.nn.init, lucid.optim, lucid.random,
+                   lucid.autograd)
+    for name in getattr(module, "__all__", None)
+    or [n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__]
+    if name[0] != "_"
+}  # fmt: skip
+CALLABLE = {
+    name: value
+    for name, value in PUBLIC.items()
+    if inspect.isfunction(value) or inspect.isclass(value)
+}
+# Examples are in what uses these.
+WITHOUT_EXAMPLE = {
+    "lucid.JitError",
+    "lucid.optim.Optimizer",
+    "lucid.random.default_generator",
+    "lucid.random.get_seed",
+}
+
+
+def test_all_names_what_exists():
+    for module in (lucid, lucid.nn, lucid.optim, lucid.autograd):
+        assert len(module.__all__) == len(set(module.__all__))
+        assert all(hasattr(module, name) for name in module.__all__)
+    assert len(CALLABLE) > 100
+
+
+@pytest.mark.parametrize("name", CALLABLE)
+def test_public_names_are_documented_with_an_example(name):
+    text = inspect.getdoc(CALLABLE[name]) or ""
+    assert text.strip(), f"{name} has no docstring"
+    assert ">>>" in text or name in WITHOUT_EXAMPLE, f"{name} has no example"
+
+
+CLASSES = [value for value in CALLABLE.values() if inspect.isclass(value)]
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_public_methods_are_documented(cls):
+    for name, member in vars(cls).items():
+        if name[0] != "_" and (callable(member) or isinstance(member, property)):
+            assert inspect.getdoc(getattr(cls, name)), f"{cls.__name__}.{name} has no docstring"
+
+
+def test_the_package_is_typed():
+    assert (ROOT / "py.typed").exists()
+    assert not [m.name for m in pkgutil.iter_modules([str(ROOT)]) if m.name == "tests"]

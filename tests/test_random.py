@@ -1,0 +1,170 @@
+"""Random numbers: distributions, seeds, generators, and that the stream is the same everywhere."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import jax
+import numpy as np
+import pytest
+
+import lucid
+from lucid import Tensor
+from tests.helpers import count_compiles
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    lucid.random.seed(0)
+
+
+def test_shapes_and_options():
+    for draw in (lucid.randn, lucid.rand, Tensor.randn, Tensor.rand, lucid.random.randn):
+        assert draw(2, 3).shape == draw((2, 3)).shape == draw([2, 3]).shape == (2, 3)
+        assert draw(()).shape == draw().shape == ()
+        assert draw(3).shape == (3,)
+        x = draw(2, requires_grad=True, dtype="float16", device="cpu")
+        assert (x.requires_grad, x.is_leaf, x.dtype) == (True, True, np.float16)
+    assert lucid.random.uniform(size=(2, 3)).shape == (2, 3)
+    assert lucid.random.randint(5, size=4).shape == (4,)
+    assert lucid.random.randint(5, size=4, dtype="int8").dtype == np.int8
+    assert not lucid.randn(2).requires_grad
+
+
+def test_normal():
+    x = lucid.randn(200, 200).numpy()
+    assert x.dtype == np.float32
+    assert abs(x.mean()) < 0.025
+    assert abs(x.std() - 1) < 0.02
+    assert abs((np.abs(x) < 1).mean() - 0.6827) < 0.015
+
+
+def test_uniform():
+    x = lucid.rand(200, 200).numpy()
+    assert 0 <= x.min() < 0.001
+    assert 0.999 < x.max() < 1
+    assert abs(x.mean() - 0.5) < 0.01
+    y = lucid.random.uniform(-3, 5, (200, 200)).numpy()
+    assert -3 <= y.min() < -2.99
+    assert 4.99 < y.max() <= 5
+
+
+def test_integers():
+    x = lucid.random.randint(2, 7, (2000,))
+    assert x.dtype == np.int32
+    values, counts = np.unique(x.numpy(), return_counts=True)
+    assert values.tolist() == [2, 3, 4, 5, 6]
+    assert counts.min() > 300
+    assert set(lucid.random.randint(3, size=(500,)).tolist()) == {0, 1, 2}
+    with pytest.raises(ValueError, match=r"^randint: low must be below high, got 3 and 3\.$"):
+        lucid.random.randint(3, 3)
+    with pytest.raises(ValueError, match=r"^randint: low must be below high, got 0 and 0\.$"):
+        lucid.random.randint(0)
+
+
+def test_permutation_and_bernoulli():
+    order = lucid.random.permutation(100).tolist()
+    assert sorted(order) == list(range(100))
+    assert order != list(range(100))
+    probs = Tensor([0.0, 0.25, 1.0], requires_grad=True) * lucid.ones(4000, 1)
+    draws = lucid.random.bernoulli(probs)
+    assert set(draws.numpy().ravel()) == {0.0, 1.0}
+    means = draws.numpy().mean(0)
+    assert (means[0], means[2]) == (0, 1)
+    assert abs(means[1] - 0.25) < 0.04
+    assert not draws.requires_grad
+
+
+def test_seeds_repeat_the_stream():
+    first = [lucid.randn(3).tolist(), lucid.rand(3).tolist(), lucid.random.permutation(9).tolist()]
+    assert lucid.random.get_seed() == 0
+    lucid.random.seed(0)
+    again = [lucid.randn(3).tolist(), lucid.rand(3).tolist(), lucid.random.permutation(9).tolist()]
+    assert first == again
+    lucid.random.seed(1)
+    assert lucid.random.get_seed() == 1
+    assert lucid.randn(3).tolist() != first[0]
+
+
+def test_draws_differ():
+    draws = [tuple(lucid.randn(3).tolist()) for _ in range(20)]
+    assert len(set(draws)) == 20
+    draws = [tuple(lucid.rand(3).tolist()) for _ in range(20)]
+    assert len(set(draws)) == 20
+
+
+def test_the_stream_does_not_depend_on_jaxs_configuration():
+    # The values of seed 0 are part of the interface: a change would change every experiment.
+    expected = lucid.randn(4).tolist()
+    lucid.random.seed(0)
+    with jax.default_prng_impl("rbg"):
+        assert lucid.randn(4).tolist() == expected
+    key = jax.random.wrap_key_data(np.array([0, 0], np.uint32), impl="threefry2x32")
+    _, own = jax.random.split(key)
+    np.testing.assert_allclose(jax.random.normal(own, (4,)), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**32 - 1, 2**32, 2**64 - 1])
+def test_all_seeds_of_64_bits_count(seed):
+    a, b = lucid.random.Generator(seed), lucid.random.Generator(seed ^ (1 << 40))
+    assert a.initial_seed == seed
+    assert lucid.randn(4, generator=a).tolist() != lucid.randn(4, generator=b).tolist()
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64])
+def test_seeds_out_of_range(seed):
+    generator = lucid.random.Generator(5)
+    text = rf"^seed: an integer from 0 to 2\*\*64 - 1 is needed, got {seed}\.$"
+    for call in (lucid.random.seed, lucid.random.Generator, generator.manual_seed):
+        with pytest.raises(ValueError, match=text):
+            call(seed)
+    assert generator.initial_seed == 5
+
+
+def test_generators_are_streams_of_their_own():
+    generator = lucid.random.Generator(7)
+    before = lucid.random.default_generator().state.tolist()
+    first = lucid.randn(3, generator=generator).tolist()
+    assert lucid.random.default_generator().state.tolist() == before
+    second = lucid.randn(3, generator=generator).tolist()
+    assert generator.manual_seed(7) is generator
+    assert lucid.randn(3, generator=generator).tolist() == first
+    assert lucid.randn(3, generator=generator).tolist() == second
+    assert lucid.random.Generator().initial_seed != lucid.random.Generator().initial_seed
+
+
+def test_going_back_to_a_state():
+    generator = lucid.random.default_generator()
+    lucid.randn(2)
+    position = generator.state.numpy()
+    first = lucid.randn(3).tolist()
+    generator.state.data = position
+    assert lucid.randn(3).tolist() == first
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda g: pickle.loads(pickle.dumps(g))])
+def test_copies_of_generators(copied):
+    generator = lucid.random.Generator(3)
+    lucid.randn(2, generator=generator)
+    other = copied(generator)
+    first = lucid.randn(3, generator=other).tolist()
+    assert lucid.randn(3, generator=generator).tolist() == first
+
+
+def test_drawing_again_compiles_nothing():
+    def draw(low, high):
+        lucid.randn(3), lucid.random.uniform(low, high, (3,)), lucid.random.randint(0, high, (3,))
+
+    draw(0, 2)
+    with count_compiles(expect=0):
+        draw(-1, 5)
+        lucid.random.seed(9)
+        draw(1, 2)
+
+
+def test_float64_under_x64():
+    with jax.enable_x64(True):
+        x = lucid.randn(3)
+        assert x.dtype == np.float64
+        assert (x.numpy() != x.numpy().astype(np.float32)).any()
