@@ -1,0 +1,59 @@
+"""The README's Python runs as it stands there."""
+
+import re
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import lucid
+from lucid import nn, optim
+
+README = Path(__file__).parents[1] / "README.md"
+BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.S)
+
+
+def test_the_page_prints_what_the_page_says(capsys):
+    exec(BLOCKS[0], {})
+    said = re.findall(r"# (\(.*\))", BLOCKS[0])
+    assert capsys.readouterr().out.splitlines() == said
+
+
+def test_the_gan_step_runs_as_one_program():
+    lucid.random.seed(0)
+    G = nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 4))
+    D = nn.Sequential(nn.Linear(4, 16), nn.LeakyReLU(0.2), nn.Linear(16, 1))
+
+    def bce(logits, label):
+        return nn.functional.binary_cross_entropy_with_logits(
+            logits, lucid.full(logits.shape, float(label))
+        )
+
+    names = {
+        "lucid": lucid,
+        "G": G,
+        "D": D,
+        "bce": bce,
+        "d_opt": optim.Adam(D.parameters(), 1e-3),
+        "g_opt": optim.Adam(G.parameters(), 1e-3),
+    }
+    exec(BLOCKS[1], names)
+    step = names["train_step"]
+    real = lucid.randn(8, 4)
+    before = G[0].weight.numpy()
+    losses = [tuple(loss.item() for loss in step(real)) for _ in range(3)]
+    assert step.cache_info().misses == 1
+    assert len(set(losses)) == 3
+    assert not (G[0].weight.numpy() == before).all()
+
+
+def test_the_pure_function_has_a_gradient():
+    model = nn.Linear(3, 1)
+    x = lucid.randn(5, 3).data
+    names = {"lucid": lucid, "jax": jax, "model": model, "x": x, "loss": lambda y: (y**2).mean()}
+    exec(BLOCKS[2], names)
+    loss = (model(lucid.Tensor(x)) ** 2).mean()
+    loss.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad.numpy() == pytest.approx(np.asarray(names["grads"][name]), rel=1e-5)
