@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 
 from lucid import _epoch
-from lucid._autograd import Edge, Node, Op, state
+from lucid._autograd import Edge, Node, Op, enable_grad, state
 from lucid._capture import Capture, StandIn, Values
 from lucid._errors import JitError
 from lucid._tensor import Tensor
@@ -270,7 +270,8 @@ class Program:
         if self.op is None:
 
             def outputs_of(*arrays: Any) -> tuple[Array, ...]:
-                results: Results = self._pure(*jax.tree.unflatten(treedef, arrays))
+                with enable_grad():  # backward, which traces this, records nothing itself
+                    results: Results = self._pure(*jax.tree.unflatten(treedef, arrays))
                 return tuple(results.outputs)
 
             self.op = Op(outputs_of, _name(self.fn))

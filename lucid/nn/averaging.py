@@ -56,7 +56,7 @@ class EMA(Module):
         for ours, theirs in ((own, new), (own_buffers, new_buffers)):
             shapes = [{n: t.shape for n, t in tensors.items()} for tensors in (ours, theirs)]
             if shapes[0] != shapes[1]:
-                different = sorted(n for n, _ in shapes[0].items() ^ shapes[1].items())
+                different = sorted({n for n, _ in shapes[0].items() ^ shapes[1].items()})
                 raise ValueError(f"EMA: the Module differs from its copy in {different}.")
         with no_grad():
             count, *averages = apply(

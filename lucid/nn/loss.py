@@ -121,6 +121,9 @@ class KLDivLoss(Module):
         """`F.kl_div(input, target)`."""
         return F.kl_div(input, target, self.reduction, self.log_target)
 
+    def extra_repr(self) -> str:
+        return f"reduction={self.reduction!r}, log_target={self.log_target}"
+
 
 class HingeLoss(_Loss):
     """max(0, margin - target * input), for targets 1 and -1; Lim & Ye, arXiv:1705.02894.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -56,25 +57,26 @@ class _ChannelNorm(Module):
             self.weight.data = jnp.ones_like(self.weight.data)
             self.bias.data = jnp.zeros_like(self.bias.data)
 
-    def _momentum(self) -> float | Tensor:
-        """The weight of the next batch in the running statistics; counts the batch."""
+    def _normalised(self, function: Callable[..., Tensor], input: Tensor) -> Tensor:
+        """`function` of the input and all that the layer holds; counts a batch of training."""
         tracked = self.num_batches_tracked
-        if tracked is None:
-            return 0.0
-        tracked.data = tracked.data + 1
-        return 1.0 / tracked if self.momentum is None else self.momentum
-
-    def _arguments(self) -> tuple[Any, ...]:
-        """What the function takes after the input."""
-        return (
+        counted = tracked + 1 if self.training and tracked is not None else None
+        momentum: float | Tensor | None = self.momentum
+        if momentum is None:
+            momentum = 0.0 if counted is None else 1.0 / counted
+        output = function(
+            input,
             self.running_mean,
             self.running_var,
             self.weight,
             self.bias,
             self.training,
-            self._momentum() if self.training else 0.0,
+            momentum,
             self.eps,
         )
+        if counted is not None:
+            tracked.data = counted
+        return output
 
     def _check(self, input: Tensor) -> None:
         if input.ndim not in self.ranks:
@@ -95,7 +97,7 @@ class _BatchNorm(_ChannelNorm):
     def forward(self, input: Tensor) -> Tensor:
         """`input`, each channel normalised."""
         self._check(input)
-        return F.batch_norm(input, *self._arguments())
+        return self._normalised(F.batch_norm, input)
 
 
 class BatchNorm1d(_BatchNorm):
@@ -158,8 +160,8 @@ class _InstanceNorm(_ChannelNorm):
         """`input`, each channel of each sample normalised."""
         self._check(input)
         if input.ndim == self.ranks[0]:
-            return F.instance_norm(input.unsqueeze(0), *self._arguments()).squeeze(0)
-        return F.instance_norm(input, *self._arguments())
+            return self._normalised(F.instance_norm, input.unsqueeze(0)).squeeze(0)
+        return self._normalised(F.instance_norm, input)
 
 
 class InstanceNorm1d(_InstanceNorm):

@@ -1,0 +1,237 @@
+"""One table of all public Modules, times the properties that all of them have."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import lucid
+from lucid import Tensor, nn
+from tests.helpers import spaced
+
+
+class Layer(NamedTuple):
+    """How a Module is made and called, and the shapes of its state."""
+
+    make: Callable[[], nn.Module]
+    inputs: tuple[Any, ...]  # shapes, or arrays
+    state: dict[str, tuple[int, ...]]
+
+    @property
+    def name(self) -> str:
+        return type(self.make()).__name__
+
+    def arrays(self) -> list[np.ndarray]:
+        return [
+            spaced(*x, seed=i).astype(np.float32) if isinstance(x, tuple) else np.asarray(x)
+            for i, x in enumerate(self.inputs)
+        ]
+
+
+def affine(n: int) -> dict[str, tuple[int, ...]]:
+    return {"weight": (n,), "bias": (n,)}
+
+
+STATISTICS = {"running_mean": (3,), "running_var": (3,), "num_batches_tracked": ()}
+LINE, IMAGE, VOLUME = (2, 3, 6), (2, 3, 6, 5), (2, 3, 4, 5, 4)
+PAIR = ((3, 4), (3, 4))
+SHARES = (spaced(3, 4, low=0.1, high=0.9).astype(np.float32), np.eye(3, 4, dtype=np.float32))
+CLASSES = ((3, 4), np.array([3, 0, 1], np.int32))
+
+LAYERS = [
+    Layer(lambda: nn.Linear(4, 2), ((3, 4),), {"weight": (2, 4), "bias": (2,)}),
+    Layer(nn.Identity, (IMAGE,), {}),
+    Layer(nn.Flatten, (IMAGE,), {}),
+    Layer(lambda: nn.Unflatten(1, (3, -1)), ((2, 6),), {}),
+    Layer(
+        lambda: nn.Sequential(nn.Linear(4, 2), nn.Tanh()),
+        ((3, 4),),
+        {"0.weight": (2, 4), "0.bias": (2,)},
+    ),
+    Layer(lambda: nn.Embedding(5, 2), (np.array([[1, 4, 0]], np.int32),), {"weight": (5, 2)}),
+    Layer(lambda: nn.Conv1d(3, 2, 3), (LINE,), {"weight": (2, 3, 3), "bias": (2,)}),
+    Layer(lambda: nn.Conv2d(3, 2, 3), (IMAGE,), {"weight": (2, 3, 3, 3), "bias": (2,)}),
+    Layer(lambda: nn.Conv3d(3, 2, 3), (VOLUME,), {"weight": (2, 3, 3, 3, 3), "bias": (2,)}),
+    Layer(lambda: nn.ConvTranspose1d(3, 2, 4, 2), (LINE,), {"weight": (3, 2, 4), "bias": (2,)}),
+    Layer(lambda: nn.ConvTranspose2d(3, 2, 4, 2), (IMAGE,), {"weight": (3, 2, 4, 4), "bias": (2,)}),
+    Layer(
+        lambda: nn.ConvTranspose3d(3, 2, 4, 2), (VOLUME,), {"weight": (3, 2, 4, 4, 4), "bias": (2,)}
+    ),
+    *(
+        Layer(make, (LINE,), {})
+        for make in (
+            nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.Sigmoid,
+            nn.HardSigmoid, nn.SiLU, nn.Swish, nn.HardSwish, nn.Mish, nn.Softplus, nn.Tanh,
+            nn.Softmax, nn.LogSoftmax, nn.Dropout, nn.Dropout1d, nn.AlphaDropout, nn.DropPath,
+            lambda: nn.MaxPool1d(2), lambda: nn.AvgPool1d(2), lambda: nn.AdaptiveMaxPool1d(4),
+            lambda: nn.AdaptiveAvgPool1d(4), lambda: nn.Upsample(scale_factor=2),
+        )
+    ),
+    *(
+        Layer(make, (IMAGE,), {})
+        for make in (
+            nn.Dropout2d, lambda: nn.DropBlock(3, 0.3), lambda: nn.MaxPool2d(2),
+            lambda: nn.AvgPool2d(2), lambda: nn.AdaptiveMaxPool2d(4),
+            lambda: nn.AdaptiveAvgPool2d(4),
+        )
+    ),
+    *(
+        Layer(make, (VOLUME,), {})
+        for make in (
+            nn.Dropout3d, lambda: nn.MaxPool3d(2), lambda: nn.AvgPool3d(2),
+            lambda: nn.AdaptiveMaxPool3d(3), lambda: nn.AdaptiveAvgPool3d(3),
+        )
+    ),
+    Layer(lambda: nn.PixelShuffle(2), ((1, 4, 2, 3),), {}),
+    Layer(lambda: nn.PixelUnshuffle(2), ((1, 2, 4, 6),), {}),
+    Layer(nn.PReLU, (LINE,), {"weight": (1,)}),
+    Layer(lambda: nn.BatchNorm1d(3), (LINE,), {**affine(3), **STATISTICS}),
+    Layer(lambda: nn.BatchNorm2d(3), (IMAGE,), {**affine(3), **STATISTICS}),
+    Layer(lambda: nn.BatchNorm3d(3), (VOLUME,), {**affine(3), **STATISTICS}),
+    Layer(lambda: nn.InstanceNorm1d(3), (LINE,), {**affine(3), **STATISTICS}),
+    Layer(lambda: nn.InstanceNorm2d(3), (IMAGE,), {**affine(3), **STATISTICS}),
+    Layer(lambda: nn.InstanceNorm3d(3), (VOLUME,), {**affine(3), **STATISTICS}),
+    Layer(lambda: nn.LayerNorm((3, 6)), (LINE,), {"weight": (3, 6), "bias": (3, 6)}),
+    Layer(lambda: nn.GroupNorm(2, 4), ((2, 4, 3),), affine(4)),
+    Layer(lambda: nn.GlobalResponseNorm(3), (LINE,), {"gamma": (3,), "beta": (3,)}),
+    Layer(nn.MSELoss, PAIR, {}),
+    Layer(nn.L1Loss, PAIR, {}),
+    Layer(nn.SmoothL1Loss, PAIR, {}),
+    Layer(nn.HuberLoss, PAIR, {}),
+    Layer(nn.KLDivLoss, SHARES, {}),
+    Layer(nn.HingeLoss, ((3, 4), np.float32(-1)), {}),
+    Layer(nn.HingeEmbeddingLoss, ((3, 4), np.where(SHARES[1] > 0, 1, -1)), {}),
+    Layer(nn.BCELoss, SHARES, {}),
+    Layer(nn.BCEWithLogitsLoss, ((3, 4), SHARES[1]), {}),
+    Layer(lambda: nn.NLLLoss(lucid.ones(4)), CLASSES, {"weight": (4,)}),
+    Layer(lambda: nn.CrossEntropyLoss(lucid.ones(4)), CLASSES, {"weight": (4,)}),
+]  # fmt: skip
+# They hold others, and compute nothing.
+CONTAINERS = {"Module", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict"}
+
+
+def run(layer: Layer, module: nn.Module, call: Any = None, dtype: str = "float32") -> list[Any]:
+    """Output, gradients and state after one step, as arrays; the same random numbers each time."""
+    lucid.random.seed(3)
+    inputs = [
+        Tensor(x, requires_grad=i == 0, dtype=dtype) if x.dtype.kind == "f" else Tensor(x)
+        for i, x in enumerate(layer.arrays())
+    ]
+    module.zero_grad()
+    output = (call or module)(*inputs)
+    if output.requires_grad:
+        (output * output).sum().backward()
+    tensors = [*module.parameters(), *inputs]
+    return [output, *(t.grad for t in tensors), *module.state_dict().values()]
+
+
+def assert_same(found: list[Any], expected: list[Any]) -> None:
+    assert len(found) == len(expected)
+    for a, b in zip(found, expected, strict=True):
+        assert (a is None) == (b is None)
+        if a is not None:
+            assert a.dtype == b.dtype
+            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=2e-5, atol=2e-6)
+
+
+def same_under_jit(layer: Layer) -> None:
+    eager, jitted = layer.make(), layer.make()
+    jitted.load_state_dict(eager.state_dict())
+    compiled = lucid.jit(jitted)
+    for _ in range(2):
+        assert_same(run(layer, jitted, compiled), run(layer, eager))
+    assert compiled.cache_info().programs == 1
+
+
+def keeps_dtype(layer: Layer) -> None:
+    for dtype in ("float32", "bfloat16"):
+        module = layer.make().to(dtype)
+        kinds = {name: t.dtype for name, t in module.state_dict().items()}
+        output, *others = run(layer, module, dtype=dtype)
+        assert output.dtype == dtype
+        assert not bool(jnp.isnan(output.data).any())
+        gradients = others[: len(others) - len(kinds)]
+        assert all(g.dtype == dtype for g in gradients if g is not None)
+        assert {name: t.dtype for name, t in module.state_dict().items()} == kinds
+
+
+def leaks_no_tracer(layer: Layer) -> None:
+    module = layer.make()
+    before = dict(vars(module))
+    step = lucid.jit(lambda *inputs: (module(*inputs) * 2).sum())
+    step(*(Tensor(x) for x in layer.arrays()))
+    assert vars(module) == before
+    state = (*module.parameters(), *module.buffers(), lucid.random.default_generator().state)
+    assert not any(isinstance(t.data, jax.core.Tracer) for t in state)
+
+
+def comes_back_from_its_state_dict(layer: Layer) -> None:
+    module, other = layer.make(), layer.make()
+    run(layer, module)
+    saved = {name: t.numpy() for name, t in module.state_dict().items()}
+    assert tuple(other.load_state_dict(saved)) == ([], [])
+    assert_same(run(layer, other.eval()), run(layer, module.eval()))
+
+
+def is_deterministic_in_evaluation(layer: Layer) -> None:
+    module = layer.make()
+    assert all(m.training for m in module.modules())
+    module.eval()
+    assert not any(m.training for m in module.modules())
+    inputs = [Tensor(x) for x in layer.arrays()]
+    first = module(*inputs)
+    state = {name: t.numpy() for name, t in module.state_dict().items()}
+    np.testing.assert_array_equal(module(*inputs).numpy(), first.numpy())
+    for name, t in module.state_dict().items():
+        np.testing.assert_array_equal(t.numpy(), state[name])
+
+
+def has_its_golden_shapes(layer: Layer) -> None:
+    shapes = {name: t.shape for name, t in layer.make().state_dict().items()}
+    assert list(shapes.items()) == list(layer.state.items()), (
+        f"{layer.name}: the state changed, so that old checkpoints do not load. If that is meant, "
+        f"put {shapes} into the table and say so in the release notes."
+    )
+
+
+def shows_its_arguments(layer: Layer) -> None:
+    module = layer.make()
+    text = repr(module)
+    assert text.startswith(f"{layer.name}(")
+    assert text.endswith(")")
+    if not isinstance(module, nn.Sequential):
+        parameters = inspect.signature(type(module)).parameters.values()
+        plain = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+        assert bool(plain) == (text != f"{layer.name}()")
+
+
+PROPERTIES = [
+    same_under_jit,
+    keeps_dtype,
+    leaks_no_tracer,
+    comes_back_from_its_state_dict,
+    is_deterministic_in_evaluation,
+    has_its_golden_shapes,
+    shows_its_arguments,
+]
+
+
+@pytest.mark.parametrize("holds", PROPERTIES, ids=lambda p: p.__name__)
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda c: c.name)
+def test_layer(layer: Layer, holds: Callable[[Layer], None]) -> None:
+    holds(layer)
+
+
+def test_the_table_is_complete() -> None:
+    public = {
+        name
+        for name in nn.__all__
+        if inspect.isclass(getattr(nn, name)) and issubclass(getattr(nn, name), nn.Module)
+    }
+    assert public == {layer.name for layer in LAYERS} | CONTAINERS
