@@ -123,6 +123,7 @@ from lucid.creation import (
     zeros_like,
 )
 from lucid.random import rand, randn
+from lucid.serialization import load, save
 
 newaxis = None
 
@@ -192,6 +193,7 @@ __all__ = [
     "inf",
     "jit",
     "linspace",
+    "load",
     "log",
     "log2",
     "masked_fill",
@@ -222,6 +224,7 @@ __all__ = [
     "reshape",
     "roll",
     "round",
+    "save",
     "set_grad_enabled",
     "sign",
     "sin",

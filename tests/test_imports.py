@@ -31,7 +31,7 @@ LAYERS = [
     ["_capture", "_program", "_jit"],
     ["nn"],
     ["optim"],
-    ["func", "utils"],
+    ["func", "utils", "serialization"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 REQUIRED = {"jax", "jaxlib", "numpy"}
