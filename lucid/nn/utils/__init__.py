@@ -1,13 +1,25 @@
 """Tools for gradients and parameters."""
 
+from lucid.nn.averaging import EMA
+from lucid.nn.parametrizations import (
+    remove_spectral_norm,
+    remove_weight_norm,
+    spectral_norm,
+    weight_norm,
+)
 from lucid.nn.utils.clip import clip_grad_norm, clip_grad_value, get_total_norm, grad_norm
 from lucid.nn.utils.convert import parameters_to_vector, vector_to_parameters
 
 __all__ = [
+    "EMA",
     "clip_grad_norm",
     "clip_grad_value",
     "get_total_norm",
     "grad_norm",
     "parameters_to_vector",
+    "remove_spectral_norm",
+    "remove_weight_norm",
+    "spectral_norm",
     "vector_to_parameters",
+    "weight_norm",
 ]
