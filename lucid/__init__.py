@@ -28,12 +28,6 @@ from lucid._array import (
     Long,
     Short,
 )
-from lucid._autograd import (
-    enable_grad,
-    grad_enabled,
-    no_grad,
-    set_grad_enabled,
-)
 from lucid._errors import JitError
 from lucid._functions import (
     abs,
@@ -111,6 +105,7 @@ from lucid._functions import (
     where,
 )
 from lucid._jit import compile, jit
+from lucid._mode import enable_grad, grad_enabled, no_grad, set_grad_enabled
 from lucid._tensor import Tensor
 from lucid._version import __version__
 from lucid.creation import (
@@ -128,6 +123,7 @@ from lucid.creation import (
     zeros_like,
 )
 from lucid.random import rand, randn
+from lucid.serialization import load, save
 
 newaxis = None
 
@@ -197,6 +193,7 @@ __all__ = [
     "inf",
     "jit",
     "linspace",
+    "load",
     "log",
     "log2",
     "masked_fill",
@@ -227,6 +224,7 @@ __all__ = [
     "reshape",
     "roll",
     "round",
+    "save",
     "set_grad_enabled",
     "sign",
     "sin",

@@ -7,7 +7,9 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, overload
 
-from lucid._autograd import Edge, Hook, Op, record, state
+from lucid._autograd import Edge, Hook, record
+from lucid._mode import state
+from lucid._op import Op
 from lucid._typing import Array, Operand
 
 if TYPE_CHECKING:

@@ -1,134 +1,20 @@
-"""The tape: compiled operations, the nodes that record them, and the walk that differentiates them.
+"""The tape: nodes that record operations, and the walk back through them.
 
-This is the only module that calls `jax.vjp`. It knows arrays and nodes; `lucid._tensor` puts
-Tensors around them.
+It knows arrays and nodes; `lucid._tensor` puts Tensors around them.
 """
 
 from __future__ import annotations
 
-import functools
 import itertools
 import operator
-import threading
 import weakref
 from collections.abc import Callable, Sequence
-from contextlib import ContextDecorator
-from typing import Any, NamedTuple, Self, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 
-from lucid._typing import Array
-
-
-class _ThreadState(threading.local):
-    """What a thread is doing: whether operations are recorded, and into which trace values go."""
-
-    grad_enabled: bool = True
-    capture: Any = None
-
-
-state = _ThreadState()
-
-
-@functools.cache
-def is_inexact(dtype: Any) -> bool:
-    """Whether values of `dtype` have gradients (floats and complex numbers do)."""
-    return bool(jnp.issubdtype(dtype, jnp.inexact))
-
-
-# Cotangents of the outputs, None for zeros -> gradients of the inputs, None for unwanted ones.
-Pullback: TypeAlias = Callable[[Sequence[Any]], tuple[Array | None, ...]]
-
-
-class Op:
-    """A pure function with its static arguments bound: compiled, with compiled vjps of any order.
-
-    The backward pass is compiled from the inputs of the forward pass instead of from stored
-    residuals: XLA drops the part of the forward pass that a gradient does not need, one forward
-    program serves recorded and unrecorded calls, and a vjp is an Op itself, so that derivatives
-    of every order come from this one mechanism.
-    """
-
-    __slots__ = ("_vjps", "compiled", "fn", "name", "run")
-
-    def __init__(self, fn: Callable[..., Any], name: str, compiled: bool = True) -> None:
-        def named(*inputs: Any) -> Any:
-            with jax.named_scope(name):
-                return jax.tree.map(_strong, fn(*inputs))
-
-        named.__name__ = name
-        self.fn = named
-        self.name = name
-        self.compiled = compiled
-        self.run = jax.jit(named, inline=True) if compiled else named
-        self._vjps: dict[tuple[bool, ...], Op] = {}
-
-    def linearize(self, wanted: tuple[bool, ...], inputs: Sequence[Any]) -> tuple[Any, Pullback]:
-        """The outputs, and the pullback to the `wanted` inputs that reuses the forward pass.
-
-        For use while a program is traced: there a residual costs nothing, and XLA does not always
-        see that a second forward pass is the same as the first.
-        """
-        return _linearize(self.fn, wanted, inputs)
-
-    def vjp(self, wanted: tuple[bool, ...]) -> Op:
-        """The Op `(*inputs, *cotangents) -> gradients`, a tuple with None for unwanted inputs.
-
-        There is one cotangent per output; None stands for zeros.
-        """
-        op = self._vjps.get(wanted)
-        if op is None:
-            pullback = functools.partial(_pull_back, self.fn, wanted)
-            op = self._vjps[wanted] = Op(pullback, f"{self.name}_vjp", self.compiled)
-        return op
-
-
-def _strong(x: Array) -> Array:
-    # A weak dtype would let a result change its dtype, and compile again, in a later operation.
-    return jnp.asarray(x, dtype=x.dtype)
-
-
-def _linearize(
-    fn: Callable[..., Any], wanted: tuple[bool, ...], inputs: Sequence[Any]
-) -> tuple[Any, Pullback]:
-    """`fn(*inputs)`, and its pullback: cotangents of the outputs -> gradients of the inputs."""
-
-    def of_wanted(*values: Array) -> Any:
-        source = iter(values)
-        return fn(*(next(source) if w else x for x, w in zip(inputs, wanted, strict=True)))
-
-    outputs, vjp = jax.vjp(of_wanted, *(x for x, w in zip(inputs, wanted, strict=True) if w))
-
-    def pullback(cotangents: Sequence[Any]) -> tuple[Array | None, ...]:
-        if isinstance(outputs, (tuple, list)):
-            filled: Any = type(outputs)(map(_cotangent, outputs, cotangents))
-        else:
-            filled = _cotangent(outputs, *cotangents)
-        gradients = iter(vjp(filled))
-        return tuple(next(gradients) if w else None for w in wanted)
-
-    return outputs, pullback
-
-
-def _pull_back(
-    fn: Callable[..., Any], wanted: tuple[bool, ...], *args: Any
-) -> tuple[Array | None, ...]:
-    """The gradients of `fn` at `args`, which are its inputs and then the cotangents."""
-    _, pullback = _linearize(fn, wanted, args[: len(wanted)])
-    return pullback(args[len(wanted) :])
-
-
-def _cotangent(output: Array | None, cotangent: Array | None) -> Any:
-    if cotangent is not None or output is None:
-        return cotangent
-    if is_inexact(output.dtype):
-        return jnp.zeros_like(output)
-    return np.zeros(output.shape, jax.dtypes.float0)
-
-
-# --- The graph --------------------------------------------------------------------------------
+from lucid._mode import state
+from lucid._op import Op, Pullback
 
 _creation_order = itertools.count()
 
@@ -374,94 +260,3 @@ def _run_hooks(hooks: dict[int, Hook], gradient: Any) -> Any:
 
 
 _ADD = Op(jnp.add, "accumulate")
-
-
-# --- Grad mode --------------------------------------------------------------------------------
-
-
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-
-class _GradMode(ContextDecorator):
-    def __init__(self, mode: bool) -> None:
-        self.mode = mode
-        self._previous: list[bool] = []  # a stack: one object may be entered again inside itself
-
-    def __enter__(self) -> Self:
-        self._previous.append(state.grad_enabled)
-        state.grad_enabled = self.mode
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        state.grad_enabled = self._previous.pop()
-
-    def _recreate_cm(self) -> _GradMode:
-        # A decorated function may run in several threads; each call gets its own stack.
-        return _GradMode(self.mode)
-
-
-class no_grad(_GradMode):
-    """Record nothing in this block, or in this function; for the current thread only.
-
-    >>> x = Tensor([1.0], requires_grad=True)
-    >>> with lucid.no_grad():
-    ...     y = x * 2
-    >>> y.requires_grad
-    False
-    >>> @lucid.no_grad()
-    ... def double(x):
-    ...     return x * 2
-    >>> double(x).requires_grad
-    False
-    """
-
-    def __init__(self) -> None:
-        super().__init__(False)
-
-
-class enable_grad(_GradMode):
-    """Record in this block, or in this function, although it lies inside `no_grad`.
-
-    >>> x = Tensor([1.0], requires_grad=True)
-    >>> with lucid.no_grad(), lucid.enable_grad():
-    ...     y = x * 2
-    >>> y.requires_grad
-    True
-    """
-
-    def __init__(self) -> None:
-        super().__init__(True)
-
-
-class set_grad_enabled(_GradMode):
-    """Turn recording on or off from here on, or for a block, or for a function.
-
-    Args:
-        mode: whether operations of this thread are recorded.
-
-    >>> x = Tensor([1.0], requires_grad=True)
-    >>> with lucid.set_grad_enabled(False):
-    ...     y = x * 2
-    >>> y.requires_grad, (x * 2).requires_grad
-    (False, True)
-    """
-
-    def __init__(self, mode: bool) -> None:
-        super().__init__(bool(mode))
-        super().__enter__()
-
-    def __enter__(self) -> Self:
-        return self  # the mode was set by the call itself
-
-    def __call__(self, func: _F) -> _F:
-        super().__exit__()  # a decorator is for the function's calls only
-        return super().__call__(func)
-
-
-def grad_enabled() -> bool:
-    """Whether operations of this thread are recorded for `backward`.
-
-    >>> lucid.grad_enabled()
-    True
-    """
-    return state.grad_enabled

@@ -10,7 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from lucid._apply import Variable, run
-from lucid._autograd import Edge, Recorder, is_inexact, key, set_grad_enabled, walk
+from lucid._autograd import Edge, Recorder, key, walk
+from lucid._mode import set_grad_enabled
+from lucid._op import is_inexact
 from lucid._typing import Array
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from lucid._autograd import state
 from lucid._errors import JitError, user_line
+from lucid._mode import state
 from lucid._tensor import Tensor
 from lucid._typing import Array
 

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from lucid._autograd import state
 from lucid._errors import JitError, user_line
+from lucid._mode import state
 from lucid._program import Arguments, Program, Static, is_leaf
 from lucid._tensor import Tensor
 

@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 import jax
 
 from lucid import _epoch
-from lucid._autograd import Edge, Node, Op, enable_grad, state
+from lucid._autograd import Edge, Node
 from lucid._capture import Capture, StandIn, Values
 from lucid._errors import JitError
+from lucid._mode import enable_grad, state
+from lucid._op import Op
 from lucid._tensor import Tensor
 from lucid._typing import Array
 

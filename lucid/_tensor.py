@@ -12,9 +12,10 @@ import numpy as np
 
 from lucid import _array, _backward, _epoch
 from lucid._apply import Variable, apply, run
-from lucid._autograd import Op, is_inexact, state
 from lucid._errors import JitError, user_line
 from lucid._handle import Handle
+from lucid._mode import state
+from lucid._op import Op, is_inexact
 from lucid._operators import Operators
 from lucid._repr import tensor_repr
 from lucid._typing import Array, DType

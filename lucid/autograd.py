@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lucid import _backward
-from lucid._autograd import enable_grad, grad_enabled, no_grad, set_grad_enabled
+from lucid._mode import enable_grad, grad_enabled, no_grad, set_grad_enabled
 from lucid._tensor import Tensor
 
 __all__ = ["backward", "enable_grad", "grad", "grad_enabled", "no_grad", "set_grad_enabled"]

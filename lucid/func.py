@@ -9,8 +9,8 @@ import jax
 import numpy as np
 
 from lucid._array import as_array
-from lucid._autograd import state as thread
 from lucid._capture import StandIn, as_float
+from lucid._mode import state as thread
 from lucid._tensor import Tensor
 from lucid._typing import Array
 from lucid.nn.module import Module

@@ -17,8 +17,8 @@ import numpy as np
 from lucid import ops
 from lucid._apply import apply
 from lucid._array import canonical_dtype, find_device
-from lucid._autograd import state
 from lucid._errors import JitError
+from lucid._mode import state
 from lucid._operators import as_shape
 from lucid._tensor import Tensor
 from lucid._typing import Operand, Options, Scalar, Shape

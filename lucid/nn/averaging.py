@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from lucid._apply import apply
-from lucid._autograd import no_grad
+from lucid._mode import no_grad
 from lucid._typing import Array, Operand
 from lucid.nn.module import Module
 from lucid.nn.parameter import Buffer

@@ -10,9 +10,10 @@ from typing import Any, Self
 import jax
 
 from lucid import _array, _epoch
-from lucid._autograd import is_inexact, state
 from lucid._handle import Handle
 from lucid._jit import jit
+from lucid._mode import state
+from lucid._op import is_inexact
 from lucid._tensor import Tensor
 from lucid._typing import Array, DType
 from lucid.nn._module_hooks import ModuleHooks

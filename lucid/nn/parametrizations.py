@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 from lucid import random
 from lucid._apply import apply
-from lucid._autograd import no_grad
 from lucid._handle import Handle
+from lucid._mode import no_grad
 from lucid._tensor import Tensor
 from lucid.nn.conv import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from lucid.nn.module import Module

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from lucid import _epoch
-from lucid._autograd import enable_grad
-from lucid._autograd import state as thread
 from lucid._capture import as_float
+from lucid._mode import enable_grad
+from lucid._mode import state as thread
 from lucid._tensor import Tensor
 from lucid._typing import Array
 from lucid.nn.parameter import Parameter

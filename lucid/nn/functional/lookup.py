@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from lucid._apply import apply
 from lucid._array import canonical_dtype
-from lucid._autograd import no_grad
+from lucid._mode import no_grad
 from lucid._tensor import Tensor
 from lucid._typing import DType, Operand
 from lucid.ops import lookup

@@ -1,0 +1,109 @@
+"""Compiled operations and their vjps: the only module that calls `jax.vjp`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lucid._typing import Array
+
+
+@functools.cache
+def is_inexact(dtype: Any) -> bool:
+    """Whether values of `dtype` have gradients (floats and complex numbers do)."""
+    return bool(jnp.issubdtype(dtype, jnp.inexact))
+
+
+# Cotangents of the outputs, None for zeros -> gradients of the inputs, None for unwanted ones.
+Pullback: TypeAlias = Callable[[Sequence[Any]], tuple[Array | None, ...]]
+
+
+class Op:
+    """A pure function with its static arguments bound: compiled, with compiled vjps of any order.
+
+    The backward pass is compiled from the inputs of the forward pass instead of from stored
+    residuals: XLA drops the part of the forward pass that a gradient does not need, one forward
+    program serves recorded and unrecorded calls, and a vjp is an Op itself, so that derivatives
+    of every order come from this one mechanism.
+    """
+
+    __slots__ = ("_vjps", "compiled", "fn", "name", "run")
+
+    def __init__(self, fn: Callable[..., Any], name: str, compiled: bool = True) -> None:
+        def named(*inputs: Any) -> Any:
+            with jax.named_scope(name):
+                return jax.tree.map(_strong, fn(*inputs))
+
+        named.__name__ = name
+        self.fn = named
+        self.name = name
+        self.compiled = compiled
+        self.run = jax.jit(named, inline=True) if compiled else named
+        self._vjps: dict[tuple[bool, ...], Op] = {}
+
+    def linearize(self, wanted: tuple[bool, ...], inputs: Sequence[Any]) -> tuple[Any, Pullback]:
+        """The outputs, and the pullback to the `wanted` inputs that reuses the forward pass.
+
+        For use while a program is traced: there a residual costs nothing, and XLA does not always
+        see that a second forward pass is the same as the first.
+        """
+        return _linearize(self.fn, wanted, inputs)
+
+    def vjp(self, wanted: tuple[bool, ...]) -> Op:
+        """The Op `(*inputs, *cotangents) -> gradients`, a tuple with None for unwanted inputs.
+
+        There is one cotangent per output; None stands for zeros.
+        """
+        op = self._vjps.get(wanted)
+        if op is None:
+            pullback = functools.partial(_pull_back, self.fn, wanted)
+            op = self._vjps[wanted] = Op(pullback, f"{self.name}_vjp", self.compiled)
+        return op
+
+
+def _strong(x: Array) -> Array:
+    # A weak dtype would let a result change its dtype, and compile again, in a later operation.
+    return jnp.asarray(x, dtype=x.dtype)
+
+
+def _linearize(
+    fn: Callable[..., Any], wanted: tuple[bool, ...], inputs: Sequence[Any]
+) -> tuple[Any, Pullback]:
+    """`fn(*inputs)`, and its pullback: cotangents of the outputs -> gradients of the inputs."""
+
+    def of_wanted(*values: Array) -> Any:
+        source = iter(values)
+        return fn(*(next(source) if w else x for x, w in zip(inputs, wanted, strict=True)))
+
+    outputs, vjp = jax.vjp(of_wanted, *(x for x, w in zip(inputs, wanted, strict=True) if w))
+
+    def pullback(cotangents: Sequence[Any]) -> tuple[Array | None, ...]:
+        if isinstance(outputs, (tuple, list)):
+            filled: Any = type(outputs)(map(_cotangent, outputs, cotangents))
+        else:
+            filled = _cotangent(outputs, *cotangents)
+        gradients = iter(vjp(filled))
+        return tuple(next(gradients) if w else None for w in wanted)
+
+    return outputs, pullback
+
+
+def _pull_back(
+    fn: Callable[..., Any], wanted: tuple[bool, ...], *args: Any
+) -> tuple[Array | None, ...]:
+    """The gradients of `fn` at `args`, which are its inputs and then the cotangents."""
+    _, pullback = _linearize(fn, wanted, args[: len(wanted)])
+    return pullback(args[len(wanted) :])
+
+
+def _cotangent(output: Array | None, cotangent: Array | None) -> Any:
+    if cotangent is not None or output is None:
+        return cotangent
+    if is_inexact(output.dtype):
+        return jnp.zeros_like(output)
+    return np.zeros(output.shape, jax.dtypes.float0)
