@@ -178,3 +178,40 @@ class TestEMA:
         ema = EMA(nn.Linear(2, 3))
         with pytest.raises(ValueError, match=r"differs from its copy in \['bias', 'weight'\]"):
             ema.update(nn.Linear(3, 2))
+
+
+def test_removing_from_a_copy_leaves_the_original():
+    module = spectral_norm(nn.Linear(30, 40))
+    remove_spectral_norm(copy.deepcopy(module))
+    u = module.weight_u.numpy()
+    module(lucid.zeros(1, 30))
+    assert (module.weight_u.numpy() != u).any()
+
+
+def test_a_compiled_gradient_penalty_does_the_same():
+    lucid.random.seed(0)
+    critic = nn.Sequential(
+        spectral_norm(nn.Conv2d(1, 4, 4, 2, 1)), nn.LeakyReLU(0.2), nn.LayerNorm((4, 4, 4)),
+        nn.AvgPool2d(2), nn.Flatten(), nn.Linear(16, 1),
+    )  # fmt: skip
+
+    def stepper(critic):
+        optimizer = lucid.optim.Adam(critic.parameters(), lr=1e-2)
+
+        def step(real, fake):
+            optimizer.zero_grad()
+            between = Tensor((real.data + fake.data) / 2, requires_grad=True)
+            (slope,) = lucid.autograd.grad([critic(between).sum()], [between], create_graph=True)
+            norm = (slope * slope).sum(axis=(1, 2, 3)).sqrt()
+            loss = critic(fake).mean() - critic(real).mean() + 10 * (norm - 1).square().mean()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return step
+
+    jitted, eager = lucid.jit(stepper(copy.deepcopy(critic))), stepper(critic)
+    for _ in range(3):
+        images = lucid.randn(8, 1, 8, 8), lucid.randn(8, 1, 8, 8)
+        np.testing.assert_allclose(jitted(*images).item(), eager(*images).item(), rtol=1e-4)
+    assert jitted.cache_info().programs == 1
