@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import sys
 import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -134,14 +133,7 @@ class Capture:
 
     def resolve(self, inputs: Sequence[Any]) -> list[Any]:
         """Operands as the trace sees them."""
-        return [
-            x._cell()
-            if isinstance(x, Tensor)
-            else self._host(x)
-            if isinstance(x, np.ndarray) and x.ndim
-            else x
-            for x in inputs
-        ]
+        return [x._cell() if isinstance(x, Tensor) else self.host(x) for x in inputs]
 
     def number(self, holder: dict[str, Any], name: str) -> Any:
         """The traced value of a hyperparameter."""
@@ -155,12 +147,15 @@ class Capture:
         """Note a Module whose attributes the trace depends on."""
         self.modules[id(module)] = module
 
-    def _host(self, array: np.ndarray[Any, Any]) -> Any:
+    def host(self, array: Any) -> Any:
+        """The traced value of a NumPy array from outside; anything else as it is."""
+        if not isinstance(array, np.ndarray):
+            return array
         if id(array) not in self.hosts:
             if self._found is not None or not array.flags.writeable:
                 return array  # made by the function itself, or a constant
             self._protect(array)
-            self.hosts[id(array)] = array, array
+            self.hosts[id(array)] = array, array.copy()  # so that JAX does not hold the array
         return self.hosts[id(array)][1]
 
     def check(self) -> None:
@@ -190,14 +185,17 @@ class Capture:
                     "inside, or call backward outside."
                 )
 
+    def forget(self) -> None:
+        """Let go of the traced values; what was found stays."""
+        for stand_in in self.stand_ins.values():
+            del stand_in.value, stand_in.gradient
+
     def close(self) -> None:
         """End the first trace.
 
         Raises:
             JitError: a Tensor that was made in the trace is still held somewhere.
         """
-        for stand_in in self.stand_ins.values():
-            stand_in.gradient = None
         self._drop_temporaries()
         if any(ref() is not None for ref in self.created):
             gc.collect()
@@ -213,11 +211,12 @@ class Capture:
 
     def _drop_temporaries(self) -> None:
         """Forget the NumPy arrays that only this capture still holds: the function made them."""
-        for key, (array, _) in list(self.hosts.items()):
-            # The references: the tuple, the loop variable, the argument of getrefcount; the
-            # traced value is the array itself and so is in the tuple twice.
-            if sys.getrefcount(array) <= 4:
-                del self.hosts[key]
+        arrays = {key: weakref.ref(array) for key, (array, _) in self.hosts.items()}
+        self.hosts.clear()
+        for key, ref in arrays.items():
+            array = ref()
+            if array is not None:
+                self.hosts[key] = array, None
 
     @staticmethod
     def _protect(array: np.ndarray[Any, Any]) -> None:

@@ -13,7 +13,7 @@ from lucid import _epoch
 from lucid._autograd import Edge, Node
 from lucid._capture import Capture, StandIn, Values
 from lucid._errors import JitError
-from lucid._mode import enable_grad, state
+from lucid._mode import set_grad_enabled, state
 from lucid._op import Op
 from lucid._tensor import Tensor
 from lucid._typing import Array
@@ -89,11 +89,18 @@ class Program:
             leaf = self.leaves[i]
             self.leaves[i] = leaf._requires_grad if isinstance(leaf, Tensor) else None
         self.epoch = _epoch.current
+        self.grad_enabled = state.grad_enabled
         self.outputs: list[Output] = []
         self.out_treedef: Any = None
 
         found = self.found = Capture()
-        jax.eval_shape(lambda args: self._trace(found, args), arguments.arrays())
+
+        def discover(args: Sequence[Array]) -> Results:
+            results = self._trace(found, args)
+            found.forget()
+            return results
+
+        jax.eval_shape(discover, arguments.arrays())
         found.close()
         stand_ins = list(found.stand_ins.values())
         self.written = [s.owner for s in stand_ins if s.data_written]
@@ -116,7 +123,8 @@ class Program:
 
     def _trace(self, capture: Capture, args: Sequence[Array]) -> Results:
         """Run the user's function on traced values, and collect what it changed and returned."""
-        with capture.active():
+        # JAX may trace again later, for a derivative, when the mode is another one.
+        with capture.active(), set_grad_enabled(self.grad_enabled):
             given = list(self.leaves)
             for i, array in zip(self.traced, args, strict=True):
                 requires_grad = self.leaves[i]
@@ -226,6 +234,8 @@ class Program:
 
     def __call__(self, arguments: Arguments) -> Any:
         inputs = self.inputs(arguments)
+        if (self.written or self.grads_written) and any(map(_is_traced, inputs.args)):
+            raise self._impure()  # before anything is donated
         if self.donates:
             self._keep_aliases_alive(inputs.written)
         results: Results = self.run(*inputs)
@@ -243,14 +253,9 @@ class Program:
 
     def _write_back(self, arguments: Arguments, results: Results) -> None:
         changed = [a for a in (*results.arg_data, *results.arg_grads) if a is not None]
-        if self.written or changed:
-            first = (*results.written, *changed)[0]
-            if isinstance(first, jax.core.Tracer):
-                raise JitError(
-                    f"{_name(self.fn)} changes state, such as running statistics or a random "
-                    "generator, and so is no pure function inside jax.jit, jax.grad or jax.vmap. "
-                    "Use lucid.func.functional_call there."
-                )
+        new = [*results.written, *(g for g in results.grads if g is not None), *changed]
+        if new and _is_traced(new[0]):
+            raise self._impure()
         for tensor, array in zip(self.written, results.written, strict=True):
             tensor._data = array
         for tensor, grad in zip(self.grads_written, results.grads, strict=True):
@@ -266,14 +271,20 @@ class Program:
                     gradient = Tensor._wrap(grad)
                     tensor.grad = gradient if tensor.grad is None else tensor.grad + gradient
 
+    def _impure(self) -> JitError:
+        return JitError(
+            f"{_name(self.fn)} changes state, such as gradients, running statistics or a random "
+            "generator, and so is no pure function inside jax.jit, jax.grad or jax.vmap. Use "
+            "lucid.func.functional_call there."
+        )
+
     def _node(self, arguments: Arguments, inputs: Inputs) -> Node:
         """The one node of the tape that stands for this call."""
         arrays, treedef = jax.tree.flatten(inputs)
         if self.op is None:
 
             def outputs_of(*arrays: Any) -> tuple[Array, ...]:
-                with enable_grad():  # backward, which traces this, records nothing itself
-                    results: Results = self._pure(*jax.tree.unflatten(treedef, arrays))
+                results: Results = self._pure(*jax.tree.unflatten(treedef, arrays))
                 return tuple(results.outputs)
 
             self.op = Op(outputs_of, _name(self.fn))
@@ -307,6 +318,10 @@ class Program:
 def is_leaf(value: Any) -> bool:
     """Whether a value is one leaf here, though JAX may know it as a node of a pytree."""
     return isinstance(value, (Tensor, Static))
+
+
+def _is_traced(array: Any) -> bool:
+    return isinstance(array, jax.core.Tracer)
 
 
 def _name(fn: Callable[..., Any]) -> str:

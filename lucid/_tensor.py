@@ -65,7 +65,7 @@ class Tensor(Variable, Operators):
         dtype: DType | None = None,
         device: str | jax.Device | None = None,
     ) -> None:
-        array = _array.as_array(data.data if isinstance(data, Tensor) else data, dtype, device)
+        array = _array.as_array(_visible(data), dtype, device)
         if requires_grad:
             _backward.check_differentiable("Tensor", array)
         _initialise(self, array, bool(requires_grad), bool(keep_grad))
@@ -79,7 +79,7 @@ class Tensor(Variable, Operators):
 
     @data.setter
     def data(self, value: Any) -> None:
-        self._cell()._data = _array.as_array(value.data if isinstance(value, Tensor) else value)
+        self._cell()._data = _array.as_array(_visible(value))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -312,7 +312,7 @@ class Tensor(Variable, Operators):
         self._check_in_place("index assignment")
         selection, positions = indexing.parse(_arrays_in(index), self.shape)
         if not isinstance(value, Tensor):
-            value = _array.as_array(value)
+            value = _array.as_array(_visible(value))
         self._rebind(
             "index assignment", apply(indexing.put, self, value, *positions, selection=selection)
         )
@@ -426,6 +426,13 @@ class Tensor(Variable, Operators):
 
 
 # --- Helpers ----------------------------------------------------------------------------------
+
+
+def _visible(data: Any) -> Any:
+    """What a Tensor is made of: the array of another one; in a trace, a NumPy array as an input."""
+    if isinstance(data, Tensor):
+        return data.data
+    return data if state.capture is None else state.capture.host(data)
 
 
 def _arrays_in(index: Any) -> Any:

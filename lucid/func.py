@@ -108,6 +108,9 @@ class _Substitution:
         cells = [x._cell() if isinstance(x, Tensor) else x for x in inputs]
         return cells if self.outer is None else self.outer.resolve(cells)
 
+    def host(self, array: Any) -> Any:
+        return array if self.outer is None else self.outer.host(array)
+
     def touch(self, module: Any) -> None:
         if self.outer is not None:
             self.outer.touch(module)

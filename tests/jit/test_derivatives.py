@@ -1,0 +1,138 @@
+"""Compiled functions inside derivatives and JAX's transformations."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import lucid
+from lucid import Tensor, nn
+from tests.helpers import count_compiles
+
+X = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
+
+
+def close(a, b, atol=1e-6):
+    np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=0, atol=atol)
+
+
+def model_of(seed=0):
+    lucid.random.seed(seed)
+    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+
+
+def test_backward_through_a_call_reaches_arguments_and_parameters():
+    grads = []
+    for wrap in (lambda f: f, lucid.jit):
+        model = model_of()
+        x = Tensor(X, requires_grad=True)
+        y = wrap(lambda x, m=model: (m(x) ** 2).mean())(x * 2)
+        (y * 3).backward()
+        grads.append([x.grad.numpy(), *(p.grad.numpy() for p in model.parameters())])
+    jax.tree.map(close, *grads)
+
+
+def test_a_call_is_one_node():
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    a, b = lucid.jit(lambda x: ((x * x).sum(), x.exp()))(x)
+    assert a._node is b._node
+    assert [edge for edge in a._node.edges if edge is not None] == [(x, 0)]
+
+
+def test_second_derivatives():
+    x = Tensor([1.0, 2.0, 3.0], requires_grad=True)
+    y = lucid.jit(lambda x: (x**3).sum())(x)
+    (first,) = lucid.autograd.grad([y], [x], create_graph=True)
+    first.sum().backward()
+    close(first.numpy(), [3.0, 12.0, 27.0])
+    close(x.grad.numpy(), [6.0, 12.0, 18.0])
+
+
+def test_backward_of_the_second_call_compiles_nothing():
+    model = model_of()
+    forward = lucid.jit(lambda x: (model(x) ** 2).mean())
+    x = Tensor(X)
+    for _ in range(2):
+        forward(x).backward()
+    with count_compiles(0):
+        forward(x).backward()
+
+
+def test_backward_sees_the_values_of_its_call_although_an_optimizer_stepped():
+    w = nn.Parameter([2.0])
+    optimizer = lucid.optim.SGD([w], lr=1.0)
+    square = lucid.jit(lambda: (w * w).sum())
+    y = square()
+    y.backward(retain_graph=True)
+    lucid.jit(optimizer.step)()  # donates the old value, which the graph still needs
+    w.grad = None
+    y.backward()
+    assert w.grad.tolist() == [4.0] and w.tolist() == [-2.0]
+
+
+def test_without_grad_there_is_no_graph():
+    fn = lucid.jit(lambda x: x * 2)
+    x = Tensor([1.0], requires_grad=True)
+    assert fn(x).requires_grad
+    with lucid.no_grad():
+        assert not fn(x).requires_grad
+    assert not lucid.jit(lambda x: (x * 2).detach())(x).requires_grad
+
+
+def test_statistics_are_written_also_when_the_result_has_a_graph():
+    norm = nn.BatchNorm1d(3)
+    loss = lucid.jit(lambda x: (norm(x) ** 3).sum())(Tensor(X))
+    close(norm.running_mean.numpy(), 0.1 * X.mean(0))
+    loss.backward()
+    twin = nn.BatchNorm1d(3)
+    (twin(Tensor(X)) ** 3).sum().backward()
+    close(norm.weight.grad.numpy(), twin.weight.grad.numpy(), atol=1e-5)
+
+
+def test_a_pure_function_for_jax():
+    model = model_of()
+    fn = lucid.jit(lambda x: (model(x) ** 2).mean())
+    plain = jax.jit(lambda x: fn(Tensor(x)).data)
+    x = jnp.asarray(X)
+    close(plain(x), fn(Tensor(X)).numpy())
+    target = Tensor(X, requires_grad=True)
+    fn(target).backward()
+    close(jax.grad(lambda x: fn(Tensor(x)).data)(x), target.grad.numpy())
+    close(jax.vmap(lambda row: fn(Tensor(row)).data)(x), [fn(Tensor(row)).item() for row in X])
+
+
+@pytest.mark.parametrize("transform", [jax.jit, jax.grad, jax.vmap])
+def test_state_cannot_be_written_inside_a_jax_transformation(transform):
+    total = Tensor(0.0)
+
+    @lucid.jit
+    def add(x):
+        total.data = (total + x.sum()).data
+        return x.sum()
+
+    with pytest.raises(lucid.JitError, match=r"add changes state, .* Use lucid.func"):
+        transform(lambda x: add(Tensor(x)).data)(jnp.ones(3))
+    assert total.item() == 0.0
+    add(Tensor([1.0, 1.0, 1.0]))
+    assert total.item() == 3.0
+
+
+def test_no_tracer_is_left_behind():
+    with jax.checking_leaks():
+        model = model_of()
+        norm = nn.BatchNorm1d(1)
+        optimizer = lucid.optim.Adam([*model.parameters(), *norm.parameters()], lr=0.1)
+
+        @lucid.jit
+        def step(x):
+            optimizer.zero_grad()
+            loss = (norm(model(x)) * lucid.rand(6, 1)).sum()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        step(Tensor(X))
+        step(Tensor(X))
+        lucid.jit(lambda x: (model(x) ** 2).mean())(Tensor(X)).backward()
