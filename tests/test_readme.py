@@ -57,3 +57,15 @@ def test_the_pure_function_has_a_gradient():
     loss.backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad.numpy() == pytest.approx(np.asarray(names["grads"][name]), rel=1e-5)
+
+
+def test_the_checkpoint_comes_back(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = nn.Linear(3, 1)
+    before = model.weight.numpy()
+    names = {"lucid": lucid, "model": model, "optimizer": optim.Adam(model.parameters())}
+    save, load = BLOCKS[3].strip().splitlines()
+    exec(save, names)
+    nn.init.zeros(model.weight)
+    exec(load, names)
+    assert (model.weight.numpy() == before).all()

@@ -42,7 +42,7 @@ def spectral_norm(
     Raises:
         ValueError: there is no such Parameter, or it has fewer than 2 axes; no steps.
 
-    >>> layer = spectral_norm(nn.Linear(3, 4))
+    >>> layer = nn.utils.spectral_norm(nn.Linear(3, 4))
     >>> list(layer.state_dict())
     ['bias', 'weight_orig', 'weight_u', 'weight_v']
     >>> largest = np.linalg.svd(layer.weight.numpy())[1][0]
@@ -81,7 +81,7 @@ def remove_spectral_norm(module: M, name: str = "weight") -> M:
     Raises:
         ValueError: the weight is not normalised so.
 
-    >>> layer = remove_spectral_norm(spectral_norm(nn.Linear(3, 4)))
+    >>> layer = nn.utils.remove_spectral_norm(nn.utils.spectral_norm(nn.Linear(3, 4)))
     >>> list(layer.state_dict())
     ['bias', 'weight']
     """
@@ -104,7 +104,7 @@ def weight_norm(module: M, name: str = "weight", dim: int | None = 0) -> M:
     Raises:
         ValueError: there is no such Parameter, or no such axis.
 
-    >>> layer = weight_norm(nn.Linear(3, 4))
+    >>> layer = nn.utils.weight_norm(nn.Linear(3, 4))
     >>> {name: value.shape for name, value in layer.state_dict().items()}
     {'bias': (4,), 'weight_g': (4, 1), 'weight_v': (4, 3)}
     """
@@ -125,7 +125,7 @@ def remove_weight_norm(module: M, name: str = "weight") -> M:
     Raises:
         ValueError: the weight is not normalised so.
 
-    >>> layer = remove_weight_norm(weight_norm(nn.Linear(3, 4)))
+    >>> layer = nn.utils.remove_weight_norm(nn.utils.weight_norm(nn.Linear(3, 4)))
     >>> list(layer.state_dict())
     ['bias', 'weight']
     """
