@@ -92,6 +92,7 @@ class Capture:
         self.numbers: dict[tuple[int, str], tuple[Number, Any]] = {}
         self.hosts: dict[int, tuple[np.ndarray[Any, Any], Any]] = {}
         self.modules: dict[int, Any] = {}
+        self.optimizers: dict[int, Any] = {}
         self._found = found
         self._values = values
 
@@ -146,6 +147,10 @@ class Capture:
     def touch(self, module: Any) -> None:
         """Note a Module whose attributes the trace depends on."""
         self.modules[id(module)] = module
+
+    def watch(self, optimizer: Any) -> None:
+        """Note an optimizer, whose flags the trace depends on; changing them gives no sign."""
+        self.optimizers[id(optimizer)] = optimizer
 
     def host(self, array: Any) -> Any:
         """The traced value of a NumPy array from outside; anything else as it is."""

@@ -187,7 +187,7 @@ class Jitted:
                 f"lucid.jit: {self.__name__} was traced {_MANY} times because {what} changed. Each "
                 "trace compiles a program; pass what changes as a Tensor of one shape.",
                 RuntimeWarning,
-                stacklevel=4,
+                stacklevel=3,
             )
 
     def _difference(self, key: Any) -> str:

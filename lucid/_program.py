@@ -113,6 +113,7 @@ class Program:
         self.had_grad = [t._grad is not None for t in self.grads_read]
         self.required_grad = [s.owner._requires_grad for s in stand_ins]
         self.snapshots = [(module, module._snapshot()) for module in found.modules.values()]
+        self.watched = [(o, o._snapshot()) for o in found.optimizers.values()]
         self.live = state.grad_enabled and any(y.kind == "live" for y in self.outputs)
         # The tape would hold the inputs of a program with a graph, so they cannot be reused.
         self.donates = donate and not self.live
@@ -204,11 +205,13 @@ class Program:
             if self.change() is not None:
                 return False
             self.epoch = _epoch.current
-        return [t._grad is not None for t in self.grads_read] == self.had_grad
+        return [t._grad is not None for t in self.grads_read] == self.had_grad and all(
+            optimizer._snapshot() == before for optimizer, before in self.watched
+        )
 
     def change(self) -> str | None:
         """What changed since the program was traced, apart from the arguments."""
-        for module, before in self.snapshots:
+        for module, before in (*self.snapshots, *self.watched):
             after = module._snapshot()
             for name in {**before, **after}:
                 if not _same(before.get(name), after.get(name)):

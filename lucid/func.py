@@ -115,6 +115,10 @@ class _Substitution:
         if self.outer is not None:
             self.outer.touch(module)
 
+    def watch(self, optimizer: Any) -> None:
+        if self.outer is not None:
+            self.outer.watch(optimizer)
+
     def number(self, holder: dict[str, Any], name: str) -> Any:
         if self.outer is not None:
             return self.outer.number(holder, name)

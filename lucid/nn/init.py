@@ -17,6 +17,12 @@ from lucid.creation import full_like
 Mode = Literal["fan_in", "fan_out"]
 
 
+def _device(tensor: Tensor) -> str | None:
+    # A Tensor that is bound to no device stays so, or else the programs that read it would be
+    # compiled again when all of their other state is bound to its device too.
+    return tensor.device if getattr(tensor.data, "committed", False) else None
+
+
 def uniform(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> None:
     """Fill with values from U(a, b).
 
@@ -25,7 +31,7 @@ def uniform(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> None:
     >>> bool(((w >= 1) & (w < 2)).all())
     True
     """
-    tensor.data = random.uniform(a, b, tensor.shape, dtype=tensor.dtype, device=tensor.device)
+    tensor.data = random.uniform(a, b, tensor.shape, dtype=tensor.dtype, device=_device(tensor))
 
 
 def normal(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> None:
@@ -36,7 +42,7 @@ def normal(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> None:
     >>> round(w.mean().item(), 1)
     3.0
     """
-    values = random.randn(tensor.shape, dtype=tensor.dtype, device=tensor.device)
+    values = random.randn(tensor.shape, dtype=tensor.dtype, device=_device(tensor))
     tensor.data = (values * std + mean).data
 
 

@@ -168,7 +168,7 @@ class Optimizer:
         if capture is None:
             numbers = {name: as_float(hyper[name]) for name in names}
         else:
-            capture.touch(self)
+            capture.watch(self)
             numbers = {name: capture.number(group, name) for name in names}
         updated = _update_all(
             [param.data for param in params],
