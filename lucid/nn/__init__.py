@@ -85,6 +85,10 @@ from lucid.nn.parameter import (
     Buffer,
     Parameter,
 )
+from lucid.nn.patches import (
+    Fold,
+    Unfold,
+)
 from lucid.nn.pool import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -140,6 +144,7 @@ __all__ = [
     "Dropout3d",
     "Embedding",
     "Flatten",
+    "Fold",
     "GlobalResponseNorm",
     "GroupNorm",
     "HardSigmoid",
@@ -184,6 +189,7 @@ __all__ = [
     "Swish",
     "Tanh",
     "Unflatten",
+    "Unfold",
     "Upsample",
     "functional",
     "init",

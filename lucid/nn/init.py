@@ -8,11 +8,14 @@ for the weight (in, out // groups, *k) of a transposed convolution.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal
+
+import numpy as np
 
 from lucid import random
 from lucid._tensor import Tensor
-from lucid.creation import full_like
+from lucid.creation import empty, full_like
 
 Mode = Literal["fan_in", "fan_out"]
 
@@ -135,6 +138,76 @@ def kaiming_normal(tensor: Tensor, mode: Mode = "fan_in", a: float = 0.0) -> Non
     0.01
     """
     normal(tensor, 0.0, _kaiming_std(tensor, mode, a))
+
+
+def bilinear(tensor: Tensor) -> None:
+    """Fill the weight of a transposed convolution so that it interpolates linearly.
+
+    Along each axis, element i of a kernel of length k is 1 - abs(i - c) / s, where s = (k + 1) // 2
+    is the layer's stride and c = s - 1 for odd k, s - 0.5 for even k. Every channel is resampled
+    by itself. To make an image exactly s times as large, let k = 2 * s - s % 2 and
+    padding = s // 2; away from the borders that is `F.interpolate(mode="bilinear")`.
+
+    Long et al., "Fully convolutional networks for semantic segmentation", arXiv:1411.4038, 3.3.
+
+    Args:
+        tensor: a weight (channels, channels, *k), or (channels, 1, *k) with groups=channels.
+
+    Raises:
+        ValueError: the Tensor has another shape.
+
+    >>> w = lucid.empty(1, 1, 4)
+    >>> nn.init.bilinear(w)
+    >>> w
+    Tensor([[[0.25, 0.75, 0.75, 0.25]]])
+    """
+    if tensor.ndim < 3 or tensor.shape[1] not in (1, tensor.shape[0]):
+        raise ValueError(
+            "init.bilinear: a weight (channels, channels, *k) or (channels, 1, *k) is needed, "
+            f"got {tensor.shape}."
+        )
+    in_, out, *kernel = tensor.shape
+    hat = np.ones(())
+    for k in kernel:
+        s = (k + 1) // 2
+        centre = s - 1 if k % 2 else s - 0.5
+        hat = np.multiply.outer(hat, 1 - np.abs(np.arange(k) - centre) / s)
+    values = np.zeros(tensor.shape)
+    values[range(in_), range(out) if out > 1 else 0] = hat
+    tensor.data = Tensor(values, dtype=tensor.dtype, device=tensor.device).data
+
+
+def icnr(tensor: Tensor, init: Callable[[Tensor], None], upscale_factor: int = 2) -> None:
+    """Fill the weight of a convolution before `PixelShuffle` so that no checkerboard appears.
+
+    Each of the upscale_factor ** 2 output channels that become one block of pixels gets the same
+    kernel, drawn by `init`; at first the two layers enlarge like nearest-neighbour interpolation.
+
+    Aitken et al., "Checkerboard artifact free sub-pixel convolution", arXiv:1707.02937, 3.
+
+    Args:
+        tensor: a weight (channels * upscale_factor ** 2, in, kH, kW).
+        init: fills a weight (channels, in, kH, kW); any function of this module.
+        upscale_factor: that of the `PixelShuffle`.
+
+    Raises:
+        ValueError: the first axis of the Tensor is not divisible by upscale_factor ** 2.
+
+    >>> w = lucid.empty(4, 1, 1, 1)
+    >>> nn.init.icnr(w, nn.init.kaiming_normal)
+    >>> bool((w == w[0]).all())
+    True
+    """
+    block = upscale_factor**2
+    if tensor.ndim < 2 or upscale_factor < 1 or tensor.shape[0] % block:
+        raise ValueError(
+            "init.icnr: the first axis of the weight must be divisible by upscale_factor ** 2 = "
+            f"{block}, got {tensor.shape}."
+        )
+    shape = (tensor.shape[0] // block, *tensor.shape[1:])
+    kernels = empty(shape, dtype=tensor.dtype, device=tensor.device)
+    init(kernels)
+    tensor.data = kernels.data.repeat(block, axis=0)
 
 
 def fans(tensor: Tensor) -> tuple[int, int]:

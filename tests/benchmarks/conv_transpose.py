@@ -1,10 +1,10 @@
 """Convolutions on CPU: lucid against PyTorch, plain JAX and the matrix products alone.
 
-    python tests/benchmarks/conv_transpose.py [--quick] [--rows NAME ...] [--lowering NAME]
+    python tests/benchmarks/conv_transpose.py [--quick] [--rows NAME ...] [--markdown]
 
 A row times the forward pass (f) and forward with both gradients (f+b, one compiled program). The
-contestants take turns in one process with a pause between them, because the idle threads of one
-runtime spin and slow the next; the figures are medians of the ratios within each turn.
+contestants take turns in one process, see `timing`; the figures are ratios of medians. `--quick`
+compares the forward pass with PyTorch alone.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
+from timing import geometric_mean, interleave
 
 from lucid.ops.conv import check_conv_args, conv, conv_transpose, force_lowering
 from lucid.ops.conv.definition import large as plain_conv_transpose
@@ -28,6 +28,7 @@ from lucid.ops.conv.definition import small as plain_conv
 from lucid.ops.conv.geometry import Form, conv_form, conv_transpose_form
 
 Contestant = Callable[[], Any]
+QUICK_ROUNDS = 3
 
 
 class Row(NamedTuple):
@@ -108,12 +109,14 @@ class Problem:
         shapes = (row.x, self.w_shape, y_shape)
         self.arrays = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
 
-    def contestants(self, backward: bool) -> dict[str, Contestant]:
-        found = {"torch": self._torch(backward)}
-        found["lucid"] = _compiled(self._lucid, self.arrays, backward)
-        found["plain"] = _compiled(self._plain, self.arrays, backward)
-        found["limit"] = self._matmuls(backward)
-        return found
+    def contestants(self, backward: bool) -> dict[str, Callable[[], Contestant]]:
+        """What makes each contestant; compiling is left to the caller."""
+        return {
+            "torch": lambda: self._torch(backward),
+            "lucid": lambda: _compiled(self._lucid, self.arrays, backward),
+            "plain": lambda: _compiled(self._plain, self.arrays, backward),
+            "limit": lambda: self._matmuls(backward),
+        }
 
     def _lucid(self, x: jax.Array, w: jax.Array) -> jax.Array:
         row = self.row
@@ -172,60 +175,63 @@ def _compiled(function: Any, arrays: list[np.ndarray], backward: bool) -> Contes
     return lambda: jax.block_until_ready(compiled(x, w, ct))
 
 
-def race(contestants: dict[str, Contestant], turns: int, seconds: float) -> dict[str, np.ndarray]:
-    """Seconds per call of every contestant in every turn."""
-    calls = {}
-    for name, call in contestants.items():
-        call()
-        start = time.perf_counter()
-        call()
-        calls[name] = max(1, min(30, int(seconds / (time.perf_counter() - start))))
-    times: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(turns):
-        for name, call in contestants.items():
-            time.sleep(0.004)
-            call()
-            start = time.perf_counter()
-            for _ in range(calls[name]):
-                call()
-            times[name].append((time.perf_counter() - start) / calls[name])
-    return {name: np.array(values) for name, values in times.items()}
-
-
-def measure(row: Row, transposed: bool, turns: int, seconds: float) -> Iterator[float]:
-    """For f and f+b: milliseconds, then the ratios to PyTorch, plain JAX and the limit."""
-    problem = Problem(row, transposed)
-    for backward in (False, True):
-        times = race(problem.contestants(backward), turns, seconds)
-        yield float(np.median(times["lucid"])) * 1e3
+def measure(row: Row, transposed: bool, rounds: int, block: float) -> dict[str, float]:
+    """For f and f+b: milliseconds, and the ratios to PyTorch, plain JAX and the limit."""
+    problem, found = Problem(row, transposed), {}
+    for kind, backward in (("f", False), ("f+b", True)):
+        contestants = problem.contestants(backward)
+        if rounds <= QUICK_ROUNDS and not backward:  # compiling these takes most of the time
+            contestants = {name: contestants[name] for name in ("torch", "lucid")}
+        seconds = interleave({name: make() for name, make in contestants.items()}, rounds, block)
+        found[f"{kind} ms"] = seconds["lucid"] * 1e3
         for other in ("torch", "plain", "limit"):
-            yield float(np.median(times["lucid"] / times[other]))
+            ratio = seconds["lucid"] / seconds[other] if other in seconds else math.nan
+            found[f"{kind} /{other}"] = ratio
+    return found
+
+
+def line(name: str, values: dict[str, float], markdown: bool) -> str:
+    texts = ["" if math.isnan(v) else f"{v:.2f}" for v in values.values()]
+    if markdown:
+        return f"| {name} | " + " | ".join(texts) + " |"
+    return f"{name:28}" + "".join(f"{text:>11}" for text in texts)
+
+
+def head(title: str, columns: list[str], markdown: bool) -> str:
+    if markdown:
+        return f"| {title} | " + " | ".join(columns) + " |\n|---|" + "---:|" * len(columns)
+    return f"{title:28}" + "".join(f"{column:>11}" for column in columns)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer turns: under two minutes")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: under two minutes")
     parser.add_argument("--rows", nargs="*", help="only rows whose name contains one of these")
     parser.add_argument("--lowering", help="force a CPU lowering")
+    parser.add_argument("--markdown", action="store_true", help="print the table of the README")
     options = parser.parse_args()
-    turns, seconds = (3, 0.004) if options.quick else (9, 0.015)
+    rounds, block = (QUICK_ROUNDS, 0.004) if options.quick else (9, 0.015)
     torch.set_num_threads(len(os.sched_getaffinity(0)))
 
-    head = f"{'':20}{'f ms':>8}{'/torch':>8}{'/plain':>8}{'/limit':>8}"
-    print(head + head[20:].replace("  f ms", "f+b ms"))
     with force_lowering(options.lowering) if options.lowering else nullcontext():
         for title, rows in (("transposed", TRANSPOSED), ("ordinary", ORDINARY)):
             if options.rows:
                 rows = [row for row in rows if any(part in row.name for part in options.rows)]
-            figures = []
+            figures: list[dict[str, float]] = []
             for row in rows:
-                figures.append(list(measure(row, title == "transposed", turns, seconds)))
-                print(f"{row.name:20}" + "".join(f"{v:8.2f}" for v in figures[-1]), flush=True)
-            if figures:
-                means = np.exp(np.log(figures).mean(0))
-                worst = np.max(figures, 0)
-                for name, values in (("geometric mean", means), ("worst", worst)):
-                    print(f"{title + ', ' + name:20}"[:26] + "".join(f"{v:8.2f}" for v in values))
+                values = measure(row, title == "transposed", rounds, block)
+                if options.markdown:
+                    values = {
+                        name: values[name] for name in ("f /torch", "f+b /torch", "f+b /plain")
+                    }
+                if not figures:
+                    print(head(title, list(values), options.markdown))
+                figures.append(values)
+                print(line(row.name, values, options.markdown), flush=True)
+            for name, function in (("geometric mean", geometric_mean), ("worst", max)):
+                if figures:
+                    total = {key: function([f[key] for f in figures]) for key in figures[0]}
+                    print(line(f"{title}, {name}", total, options.markdown), flush=True)
 
 
 if __name__ == "__main__":

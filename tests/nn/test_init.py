@@ -107,6 +107,70 @@ def test_a_parameter_stays_itself():
     assert w.grad is not None
 
 
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("stride", [2, 3])
+@pytest.mark.parametrize("depthwise", [False, True])
+def test_bilinear_is_linear_interpolation(rank, stride, depthwise):
+    kernel, channels = 2 * stride - stride % 2, 3
+    layer = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)[rank - 1](
+        channels, channels, kernel, stride, stride // 2, bias=False,
+        groups=channels if depthwise else 1,
+    )  # fmt: skip
+    nn.init.bilinear(layer.weight)
+    x = lucid.randn(2, channels, *range(4, 4 + rank))
+    mode = ("linear", "bilinear", "trilinear")[rank - 1]
+    expected = nn.functional.interpolate(x, scale_factor=stride, mode=mode)
+    assert layer(x).shape == expected.shape
+    inside = (..., *(slice(stride, -stride),) * rank)
+    np.testing.assert_allclose(layer(x).numpy()[inside], expected.numpy()[inside], atol=1e-5)
+
+
+def test_bilinear_of_the_paper():
+    # upsample_filt of the authors: factor 2 for k3 and k4.
+    np.testing.assert_array_equal(filled(nn.init.bilinear, shape=(1, 1, 3))[0, 0], [0.5, 1, 0.5])
+    two = filled(nn.init.bilinear, shape=(2, 2, 4, 3))
+    np.testing.assert_allclose(two[1, 1], np.outer([0.25, 0.75, 0.75, 0.25], [0.5, 1, 0.5]))
+    assert not two[0, 1].any() and not two[1, 0].any()
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (4, 2, 3, 3)])
+def test_bilinear_refuses(shape):
+    text = (
+        "init.bilinear: a weight (channels, channels, *k) or (channels, 1, *k) is needed, "
+        f"got {shape}."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        nn.init.bilinear(lucid.empty(shape))
+
+
+@pytest.mark.parametrize("r", [2, 3])
+def test_icnr_enlarges_like_nearest(r):
+    conv = nn.Conv2d(3, 2 * r * r, 3, padding=1, bias=False)
+    nn.init.icnr(conv.weight, nn.init.kaiming_normal, r)
+    assert conv.weight.requires_grad and conv.weight.is_leaf
+    x = lucid.randn(2, 3, 4, 5)
+    y = nn.Sequential(conv, nn.PixelShuffle(r))(x)
+    small = nn.Conv2d(3, 2, 3, padding=1, bias=False)
+    small.weight.data = conv.weight.data[:: r * r]
+    expected = nn.functional.interpolate(small(x), scale_factor=r, mode="nearest")
+    np.testing.assert_allclose(y.numpy(), expected.numpy(), atol=1e-5)
+
+
+def test_icnr_draws_with_the_fans_of_the_kernels():
+    values = filled(nn.init.icnr, nn.init.kaiming_uniform, 2, shape=(400, 30, 3, 3))
+    uniform_like(values[::4], math.sqrt(6 / 270))
+
+
+@pytest.mark.parametrize(("shape", "r"), [((6, 1, 3, 3), 2), ((), 2), ((4, 1), 0)])
+def test_icnr_refuses(shape, r):
+    text = (
+        "init.icnr: the first axis of the weight must be divisible by upscale_factor ** 2 = "
+        f"{r * r}, got {shape}."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        nn.init.icnr(lucid.empty(shape), nn.init.zeros, r)
+
+
 LAYERS = {
     "Linear": (lambda: nn.Linear(64, 100), 64),
     "Conv1d": (lambda: nn.Conv1d(16, 60, 5), 80),

@@ -32,7 +32,7 @@ def draw_case(seed: int, transposed: bool):
         axes = range(rank)
         groups = draw.choice((1, 1, 2, 3))
         inside, outside = draw.choice(((1, 1), (1, 2), (2, 1), (2, 3)))
-        kernel = [draw.randint(1, 5 if rank < 3 else 3) for _ in axes]
+        kernel = [draw.choice((1, 2, 3, 3, 4 if rank < 3 else 2)) for _ in axes]
         stride = [draw.randint(1, 3) for _ in axes]
         dilation = [draw.choice((1, 1, 2)) for _ in axes]
         padding = [draw.randint(0, d * (k - 1) + 1) for d, k in zip(dilation, kernel, strict=True)]
@@ -66,10 +66,10 @@ def close(found, expected, note):
 
 
 @pytest.mark.parametrize("transposed", [False, True], ids=["conv", "conv_transpose"])
-@pytest.mark.parametrize("block", range(10))
+@pytest.mark.parametrize("block", range(3))
 def test_values_and_gradients(block, transposed):
     rng = np.random.default_rng(block)
-    cases = [draw_case(100 * block + i, transposed) for i in range(25)]
+    cases = [draw_case(100 * block + i, transposed) for i in range(16)]
     values = [[rng.standard_normal(shape) for shape in shapes] for _, shapes, _ in cases]
     expected, cotangents = [], []
     for (rank, _, arguments), arrays in zip(cases, values, strict=True):
@@ -94,7 +94,7 @@ def test_values_and_gradients(block, transposed):
 
 
 @pytest.mark.parametrize("transposed", [False, True], ids=["conv", "conv_transpose"])
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(5))
 def test_second_derivatives(seed, transposed):
     rank, shapes, arguments = draw_case(5000 + seed, transposed)
     rng = np.random.default_rng(seed)

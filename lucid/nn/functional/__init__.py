@@ -67,6 +67,10 @@ from lucid.nn.functional.norm import (
     layer_norm,
     normalize,
 )
+from lucid.nn.functional.patches import (
+    fold,
+    unfold,
+)
 from lucid.nn.functional.pool import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -116,6 +120,7 @@ __all__ = [
     "dropout3d",
     "elu",
     "embedding",
+    "fold",
     "gelu",
     "global_response_norm",
     "group_norm",
@@ -153,4 +158,5 @@ __all__ = [
     "softmax",
     "softplus",
     "tanh",
+    "unfold",
 ]

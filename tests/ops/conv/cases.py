@@ -36,9 +36,9 @@ def sample(seed: int) -> Form:
     rank = draw.choice((1, 2, 2, 2, 3))
     groups = draw.choice((1, 1, 1, 2, 3))
     small_per_group, large_per_group = draw.choice(((1, 1), (1, 2), (2, 1), (2, 3), (3, 2), (4, 1)))
-    longest = 6 if rank < 3 else 3
+    longest = 5 if rank < 3 else 3
     while True:
-        kernel = tuple(draw.randint(1, 5 if rank < 3 else 3) for _ in range(rank))
+        kernel = tuple(draw.choice((1, 2, 2, 3, 4 if rank < 3 else 2)) for _ in range(rank))
         stride = tuple(draw.choice((1, 2, 2, 3)) for _ in range(rank))
         dilation = tuple(draw.choice((1, 1, 2, 3)) for _ in range(rank))
         small = tuple(draw.randint(1, longest) for _ in range(rank))
