@@ -114,7 +114,7 @@ def formatting(x):
     return f"{x}"
 
 
-@pytest.mark.parametrize(("fn", "line"), [(printing, "print("), (formatting, "f\"{x}")])
+@pytest.mark.parametrize(("fn", "line"), [(printing, "print("), (formatting, 'f"{x}')])
 def test_printing(fn, line, capsys):
     with pytest.raises(lucid.JitError, match=here(fn, line) + " prints a Tensor, .* outside"):
         lucid.jit(fn)(X)
@@ -196,7 +196,9 @@ def test_a_hyperparameter_set_inside():
         optimizer.step()
         scheduler.step()
 
-    with pytest.raises(lucid.JitError, match=r'"lr" was set from 0.1 to 0.05 .* Step schedulers out'):
+    with pytest.raises(
+        lucid.JitError, match=r'"lr" was set from 0.1 to 0.05 .* Step schedulers out'
+    ):
         step()
     assert w.tolist() == [1.0]
 
@@ -230,7 +232,9 @@ def test_requires_grad_left_changed():
         layer.requires_grad_(True)
         return y
 
-    with pytest.raises(lucid.JitError, match="requires_grad of a Tensor of shape .* Set it outside"):
+    with pytest.raises(
+        lucid.JitError, match="requires_grad of a Tensor of shape .* Set it outside"
+    ):
         lucid.jit(freeze)(X)
     assert layer.weight.requires_grad
     assert not lucid.jit(for_a_while)(X).requires_grad
