@@ -83,7 +83,7 @@ class Jitted:
             self._explain(key)
             try:
                 program = Program(self._fn, arguments, self._donate)
-                result = program(arguments)
+                result = program.first_call(arguments)
             except _VALUE_NEEDED as error:
                 raise JitError(
                     f"{user_line(error.__traceback__)} needs the value of a Tensor, which does not "

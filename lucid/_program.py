@@ -11,7 +11,7 @@ import jax
 
 from lucid import _epoch
 from lucid._autograd import Edge, Node, Op, set_grad_enabled, state
-from lucid._capture import Capture, StandIn, Values
+from lucid._capture import Capture, StandIn, Values, same
 from lucid._errors import JitError
 from lucid._tensor import Tensor
 from lucid._typing import Array
@@ -98,8 +98,12 @@ class Program:
             found.forget()
             return results
 
-        jax.eval_shape(discover, arguments.arrays())
-        found.close()
+        try:
+            jax.eval_shape(discover, arguments.arrays())
+            found.close()
+        except BaseException:
+            found.restore()
+            raise
         stand_ins = list(found.stand_ins.values())
         self.written = [s.owner for s in stand_ins if s.data_written]
         self.read = [s.owner for s in stand_ins if not s.data_written]
@@ -110,7 +114,7 @@ class Program:
 
         self.had_grad = [t._grad is not None for t in self.grads_read]
         self.required_grad = [s.owner._requires_grad for s in stand_ins]
-        self.snapshots = [(module, module._snapshot()) for module in found.modules.values()]
+        self.snapshots = [(module, module._snapshot()) for module, _ in found.modules.values()]
         self.watched = [(o, o._snapshot()) for o in found.optimizers.values()]
         self.live = state.grad_enabled and any(y.kind == "live" for y in self.outputs)
         # The tape would hold the inputs of a program with a graph, so they cannot be reused.
@@ -212,7 +216,7 @@ class Program:
         for module, before in (*self.snapshots, *self.watched):
             after = module._snapshot()
             for name in {**before, **after}:
-                if not _same(before.get(name), after.get(name)):
+                if not same(before.get(name), after.get(name)):
                     return f"{type(module).__name__}.{name}"
         owners = [s.owner for s in self.found.stand_ins.values()]
         for owner, required in zip(owners, self.required_grad, strict=True):
@@ -221,6 +225,14 @@ class Program:
         if [t._grad is not None for t in self.grads_read] != self.had_grad:
             return "whether gradients are None"
         return None
+
+    def first_call(self, arguments: Arguments) -> Any:
+        """Run the program for the first time, which compiles it."""
+        try:
+            return self(arguments)
+        except BaseException:
+            self.found.restore()
+            raise
 
     def inputs(self, arguments: Arguments) -> Inputs:
         """What the program reads, as it is now."""
@@ -332,11 +344,3 @@ def _name(fn: Callable[..., Any]) -> str:
 def _grad_of(tensor: Tensor) -> Array | None:
     grad = tensor.gradient if isinstance(tensor, StandIn) else tensor._grad
     return None if grad is None else grad.data
-
-
-_PLAIN = (bool, int, float, complex, str, bytes, type(None), tuple)
-
-
-def _same(a: Any, b: Any) -> bool:
-    """Whether an attribute is unchanged: the same object, or an equal plain value."""
-    return a is b or (type(a) is type(b) and isinstance(a, _PLAIN) and a == b)

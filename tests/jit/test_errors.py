@@ -73,9 +73,9 @@ def branch_on_a_plain_array(x):
         (item, ".item()"),
         (numpy, ".numpy()"),
         (tolist, ".tolist()"),
-        (to_float, "float("),
+        (to_float, "return float"),
         (index, "[10"),
-        (asarray, "asarray("),
+        (asarray, "np.asarray"),
         (branch_on_a_plain_array, "x.data"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -114,7 +114,7 @@ def formatting(x):
     return f"{x}"
 
 
-@pytest.mark.parametrize(("fn", "line"), [(printing, "print("), (formatting, "f\"{x}")])
+@pytest.mark.parametrize(("fn", "line"), [(printing, "print("), (formatting, 'f"{x}')])
 def test_printing(fn, line, capsys):
     with pytest.raises(lucid.JitError, match=here(fn, line) + " prints a Tensor, .* outside"):
         lucid.jit(fn)(X)
@@ -124,7 +124,7 @@ def test_printing(fn, line, capsys):
 def test_repr_shows_shape_and_dtype():
     seen = []
     lucid.jit(lambda x: seen.append(repr(x)))(X)
-    assert "(2,)" in seen[0] and "float32" in seen[0]
+    assert set(seen) == {"Tensor(<traced float32[2]>)"}
 
 
 ARRAY = np.ones(2, np.float32)
@@ -196,7 +196,9 @@ def test_a_hyperparameter_set_inside():
         optimizer.step()
         scheduler.step()
 
-    with pytest.raises(lucid.JitError, match=r'"lr" was set from 0.1 to 0.05 .* Step schedulers out'):
+    with pytest.raises(
+        lucid.JitError, match=r'"lr" was set from 0.1 to 0.05 .* Step schedulers out'
+    ):
         step()
     assert w.tolist() == [1.0]
 
@@ -230,7 +232,9 @@ def test_requires_grad_left_changed():
         layer.requires_grad_(True)
         return y
 
-    with pytest.raises(lucid.JitError, match="requires_grad of a Tensor of shape .* Set it outside"):
+    with pytest.raises(
+        lucid.JitError, match="requires_grad of a Tensor of shape .* Set it outside"
+    ):
         lucid.jit(freeze)(X)
     assert layer.weight.requires_grad
     assert not lucid.jit(for_a_while)(X).requires_grad
