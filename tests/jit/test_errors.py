@@ -233,7 +233,7 @@ def test_requires_grad_left_changed():
         return y
 
     with pytest.raises(
-        lucid.JitError, match="requires_grad of a Tensor of shape .* Set it outside"
+        lucid.JitError, match=r"requires_grad of a Tensor of shape .* Set it outside"
     ):
         lucid.jit(freeze)(X)
     assert layer.weight.requires_grad
@@ -254,7 +254,7 @@ def test_an_attribute_that_changes_every_time():
 
     module = Counting()
     module.counts = True
-    with pytest.raises(lucid.JitError, match="Counting.calls was set from .* Buffer"):
+    with pytest.raises(lucid.JitError, match=r"Counting.calls was set from .* Buffer"):
         lucid.jit(module)(X)
     assert module.calls == 0 and module.last is None
     module.counts = False
