@@ -320,6 +320,20 @@ def test_arguments_can_be_written_and_get_gradients():
     assert w.grad.tolist() == [3.0, 5.0]
 
 
+def test_a_tensor_given_twice_is_one():
+    def fn(a, b):
+        a.data = (a * 2).data
+        (a * b).sum().backward()
+        return a + b
+
+    jitted = lucid.jit(fn)
+    x, y, z = (Tensor([1.0], requires_grad=True) for _ in range(3))
+    assert jitted(x, x).tolist() == fn(y, y).tolist() == [4.0]
+    assert x.tolist() == y.tolist() == [2.0] and x.grad.tolist() == y.grad.tolist() == [4.0]
+    assert jitted(x, z).tolist() == [5.0] and z.grad.tolist() == [4.0]
+    assert jitted.cache_info().misses == 2
+
+
 def test_pytrees_of_arguments_and_results():
     @lucid.jit
     def fn(batch, *, scale, name):
