@@ -91,7 +91,8 @@ class Capture:
         self.stand_ins: dict[int, StandIn] = {}
         self.numbers: dict[tuple[int, str], tuple[Number, Any]] = {}
         self.hosts: dict[int, tuple[np.ndarray[Any, Any], Any]] = {}
-        self.modules: dict[int, Any] = {}
+        # With their attributes when they were first touched; None for those made in the trace.
+        self.modules: dict[int, tuple[Any, dict[str, Any] | None]] = {}
         self.optimizers: dict[int, Any] = {}
         self._found = found
         self._values = values
@@ -145,8 +146,13 @@ class Capture:
         return self.numbers[key][1]
 
     def touch(self, module: Any) -> None:
-        """Note a Module whose attributes the trace depends on."""
-        self.modules[id(module)] = module
+        """Note a Module whose attributes the trace depends on, or may change."""
+        if id(module) not in self.modules:
+            self.modules[id(module)] = module, module._attributes()
+
+    def adopt(self, module: Any) -> None:
+        """Note a Module that is made in the trace, and so is no state."""
+        self.modules[id(module)] = module, None
 
     def watch(self, optimizer: Any) -> None:
         """Note an optimizer, whose flags the trace depends on; changing them gives no sign."""
@@ -176,8 +182,18 @@ class Capture:
                     "compiled function, which would happen only while it is traced. Step "
                     "schedulers outside."
                 )
+        for module, before in self.modules.values():
+            # What the first trace sets may stay, if each further one would set it to the same.
+            if self._found is not None and before is not None:
+                self._check_attributes(module, before)
         for stand_in in self.stand_ins.values():
             owner = stand_in.owner
+            if stand_in._requires_grad != owner._requires_grad and stand_in._node is None:
+                raise JitError(
+                    f"requires_grad of a Tensor of shape {owner._data.shape} was changed inside a "
+                    "compiled function, which would happen only while it is traced. Set it "
+                    "outside, or set it back before the function ends."
+                )
             if stand_in._node is not None:
                 raise JitError(
                     f"a Tensor of shape {owner._data.shape} from outside was changed in place by a "
@@ -190,8 +206,26 @@ class Capture:
                     "inside, or call backward outside."
                 )
 
+    @staticmethod
+    def _check_attributes(module: Any, before: dict[str, Any]) -> None:
+        after = module._attributes()
+        for name in {**before, **after}:
+            if not same(before.get(name), after.get(name)):
+                raise JitError(
+                    f"{type(module).__name__}.{name} was set from {before.get(name)!r} to "
+                    f"{after.get(name)!r} inside a compiled function, which would happen only "
+                    "while it is traced. Keep a number that changes in a Buffer."
+                )
+
+    def restore(self) -> None:
+        """Put back the attributes of Modules, for the function failed."""
+        for module, before in self.modules.values():
+            if before is not None:
+                module._restore(before)
+
     def forget(self) -> None:
-        """Let go of the traced values; what was found stays."""
+        """Let go of the traced values, and of Modules made in the trace; what was found stays."""
+        self.modules = {key: m for key, m in self.modules.items() if m[1] is not None}
         for stand_in in self.stand_ins.values():
             del stand_in.value, stand_in.gradient
 
@@ -234,6 +268,22 @@ class Capture:
                 f"{user_line()}: the function touched {what} that it did not touch when it was "
                 "first traced. A compiled function must do the same each time."
             )
+
+
+_PLAIN = (bool, int, float, complex, str, bytes, type(None))
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether an attribute is unchanged: the same object, or equal plain values."""
+    if a is b:
+        return True
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, (tuple, list)):
+        return len(a) == len(b) and all(map(same, a, b))
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(value, b[key]) for key, value in a.items())
+    return isinstance(a, _PLAIN) and bool(a == b)
 
 
 def _holder(tensor: Tensor) -> str:

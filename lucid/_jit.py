@@ -83,7 +83,7 @@ class Jitted:
             self._explain(key)
             try:
                 program = Program(self._fn, arguments, self._donate)
-                result = program(arguments)
+                result = program.first_call(arguments)
             except _VALUE_NEEDED as error:
                 raise JitError(
                     f"{user_line(error.__traceback__)} needs the value of a Tensor, which does not "
@@ -127,10 +127,17 @@ class Jitted:
         if self._static_argnames:
             args, kwargs = self._mark_static(args, kwargs)
         leaves, treedef = jax.tree.flatten((args, kwargs), is_leaf=is_leaf)
-        traced = []
+        traced: list[int] = []
+        repeated: dict[int, int] = {}
+        seen: dict[int, int] = {}
         signature: list[Any] = []
         for i, leaf in enumerate(leaves):
             if isinstance(leaf, Tensor):
+                first = seen.setdefault(id(leaf), i)
+                if first != i:
+                    repeated[i] = first
+                    signature.append(first)
+                    continue
                 data = leaf._data
                 signature.append((data.shape, data.dtype, leaf._requires_grad))
                 traced.append(i)
@@ -140,7 +147,7 @@ class Jitted:
             else:
                 signature.append((type(leaf), leaf))
         key = (treedef, tuple(signature), state.grad_enabled, jax.config.read("jax_enable_x64"))
-        return Arguments(treedef, leaves, tuple(traced)), key
+        return Arguments(treedef, leaves, traced, repeated), key
 
     def _mark_static(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]

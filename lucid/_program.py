@@ -11,7 +11,7 @@ import jax
 
 from lucid import _epoch
 from lucid._autograd import Edge, Node
-from lucid._capture import Capture, StandIn, Values
+from lucid._capture import Capture, StandIn, Values, same
 from lucid._errors import JitError
 from lucid._mode import set_grad_enabled, state
 from lucid._op import Op
@@ -20,11 +20,12 @@ from lucid._typing import Array
 
 
 class Arguments(NamedTuple):
-    """The arguments of a call, taken apart; `traced` are the positions of Tensors and arrays."""
+    """The arguments of a call, taken apart."""
 
     treedef: Any
     leaves: list[Any]
-    traced: tuple[int, ...]
+    traced: list[int]  # the positions of Tensors and arrays
+    repeated: dict[int, int]  # where a Tensor comes again, by position: where it came first
 
     def arrays(self) -> list[Any]:
         """The traced leaves as arrays."""
@@ -83,11 +84,14 @@ class Program:
         self.fn = fn
         self.treedef = arguments.treedef
         self.traced = arguments.traced
+        self.repeated = arguments.repeated
         # Of a traced argument its `requires_grad`, or None for a plain array; else its value.
         self.leaves = list(arguments.leaves)
         for i in arguments.traced:
             leaf = self.leaves[i]
             self.leaves[i] = leaf._requires_grad if isinstance(leaf, Tensor) else None
+        for i in arguments.repeated:
+            self.leaves[i] = None
         self.epoch = _epoch.current
         self.grad_enabled = state.grad_enabled
         self.outputs: list[Output] = []
@@ -100,8 +104,12 @@ class Program:
             found.forget()
             return results
 
-        jax.eval_shape(discover, arguments.arrays())
-        found.close()
+        try:
+            jax.eval_shape(discover, arguments.arrays())
+            found.close()
+        except BaseException:
+            found.restore()
+            raise
         stand_ins = list(found.stand_ins.values())
         self.written = [s.owner for s in stand_ins if s.data_written]
         self.read = [s.owner for s in stand_ins if not s.data_written]
@@ -111,8 +119,8 @@ class Program:
         self.hosts = [array for array, _ in found.hosts.values()]
 
         self.had_grad = [t._grad is not None for t in self.grads_read]
-        self.required_grad = [s.owner._requires_grad for s in stand_ins]
-        self.snapshots = [(module, module._snapshot()) for module in found.modules.values()]
+        self.settings = [_settings(s.owner) for s in stand_ins]
+        self.snapshots = [(module, module._snapshot()) for module, _ in found.modules.values()]
         self.watched = [(o, o._snapshot()) for o in found.optimizers.values()]
         self.live = state.grad_enabled and any(y.kind == "live" for y in self.outputs)
         # The tape would hold the inputs of a program with a graph, so they cannot be reused.
@@ -130,6 +138,8 @@ class Program:
             for i, array in zip(self.traced, args, strict=True):
                 requires_grad = self.leaves[i]
                 given[i] = array if requires_grad is None else Tensor(array, requires_grad)
+            for i, first in self.repeated.items():
+                given[i] = given[first]
             positional, named = jax.tree.unflatten(self.treedef, given)
             returned = self.fn(
                 *(x.value if isinstance(x, Static) else x for x in positional),
@@ -211,18 +221,27 @@ class Program:
 
     def change(self) -> str | None:
         """What changed since the program was traced, apart from the arguments."""
-        for module, before in (*self.snapshots, *self.watched):
+        for module, attributes in (*self.snapshots, *self.watched):
             after = module._snapshot()
-            for name in {**before, **after}:
-                if not _same(before.get(name), after.get(name)):
+            for name in {**attributes, **after}:
+                if not same(attributes.get(name), after.get(name)):
                     return f"{type(module).__name__}.{name}"
         owners = [s.owner for s in self.found.stand_ins.values()]
-        for owner, required in zip(owners, self.required_grad, strict=True):
-            if owner._requires_grad != required:
-                return f"requires_grad of a Tensor of shape {owner.shape}"
+        for owner, before in zip(owners, self.settings, strict=True):
+            for what, old, new in zip(Settings._fields, before, _settings(owner), strict=True):
+                if old != new:
+                    return f"{what} of a Tensor of shape {owner.shape}"
         if [t._grad is not None for t in self.grads_read] != self.had_grad:
             return "whether gradients are None"
         return None
+
+    def first_call(self, arguments: Arguments) -> Any:
+        """Run the program for the first time, which compiles it."""
+        try:
+            return self(arguments)
+        except BaseException:
+            self.found.restore()
+            raise
 
     def inputs(self, arguments: Arguments) -> Inputs:
         """What the program reads, as it is now."""
@@ -323,6 +342,17 @@ def is_leaf(value: Any) -> bool:
     return isinstance(value, (Tensor, Static))
 
 
+class Settings(NamedTuple):
+    """What a program depends on of a Tensor from outside, apart from its values."""
+
+    requires_grad: bool
+    hooks: tuple[int, ...]
+
+
+def _settings(tensor: Tensor) -> Settings:
+    return Settings(tensor._requires_grad, tuple(tensor._hooks or ()))
+
+
 def _is_traced(array: Any) -> bool:
     return isinstance(array, jax.core.Tracer)
 
@@ -334,11 +364,3 @@ def _name(fn: Callable[..., Any]) -> str:
 def _grad_of(tensor: Tensor) -> Array | None:
     grad = tensor.gradient if isinstance(tensor, StandIn) else tensor._grad
     return None if grad is None else grad.data
-
-
-_PLAIN = (bool, int, float, complex, str, bytes, type(None), tuple)
-
-
-def _same(a: Any, b: Any) -> bool:
-    """Whether an attribute is unchanged: the same object, or an equal plain value."""
-    return a is b or (type(a) is type(b) and isinstance(a, _PLAIN) and a == b)

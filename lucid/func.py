@@ -115,6 +115,10 @@ class _Substitution:
         if self.outer is not None:
             self.outer.touch(module)
 
+    def adopt(self, module: Any) -> None:
+        if self.outer is not None:
+            self.outer.adopt(module)
+
     def watch(self, optimizer: Any) -> None:
         if self.outer is not None:
             self.outer.watch(optimizer)

@@ -48,6 +48,8 @@ class Module:
     _hooks: ModuleHooks | None  # None until one is registered, so that a plain call is plain
 
     def __init__(self) -> None:
+        if state.capture is not None:
+            state.capture.adopt(self)
         self.training = True
         self._parameters = {}
         self._buffers = {}
@@ -82,7 +84,7 @@ class Module:
         registry = self._registry_for(value)
         if (self.__dict__ if registry is None else registry).get(name, self) is value:
             return  # a compiled program need not look again
-        _epoch.bump()
+        self._about_to_change()
         if registry is not None:
             self._forget(name, but=registry)
             registry[name] = value
@@ -117,9 +119,14 @@ class Module:
                 return self.__dict__[registry]
         return None
 
+    def _about_to_change(self) -> None:
+        if state.capture is not None:
+            state.capture.touch(self)
+        _epoch.bump()
+
     def _forget(self, name: str, but: dict[str, Any] | None = None) -> None:
         """Take a name out of all registries, but not out of one where a new value replaces it."""
-        _epoch.bump()
+        self._about_to_change()
         for holder in (self.__dict__, self._parameters, self._buffers, self._modules):
             if holder is not but:
                 holder.pop(name, None)
@@ -456,6 +463,19 @@ class Module:
         if self._hooks is not None:
             snapshot["_hooks"] = self._hooks.keys()
         return snapshot
+
+    def _attributes(self) -> dict[str, Any]:
+        """All attributes, to compare with later ones or to restore."""
+        return {
+            name: dict(value) if name in ("_parameters", "_buffers", "_modules") else value
+            for name, value in self.__dict__.items()
+        }
+
+    def _restore(self, attributes: dict[str, Any]) -> None:
+        """Put back what `_attributes` returned."""
+        self.__dict__.clear()
+        self.__dict__.update(attributes)
+        _epoch.bump()
 
     # --- Printing ---
 

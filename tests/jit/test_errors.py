@@ -73,9 +73,9 @@ def branch_on_a_plain_array(x):
         (item, ".item()"),
         (numpy, ".numpy()"),
         (tolist, ".tolist()"),
-        (to_float, "float("),
+        (to_float, "return float"),
         (index, "[10"),
-        (asarray, "asarray("),
+        (asarray, "np.asarray"),
         (branch_on_a_plain_array, "x.data"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -124,7 +124,7 @@ def test_printing(fn, line, capsys):
 def test_repr_shows_shape_and_dtype():
     seen = []
     lucid.jit(lambda x: seen.append(repr(x)))(X)
-    assert "(2,)" in seen[0] and "float32" in seen[0]
+    assert set(seen) == {"Tensor(<traced float32[2]>)"}
 
 
 ARRAY = np.ones(2, np.float32)
@@ -233,7 +233,7 @@ def test_requires_grad_left_changed():
         return y
 
     with pytest.raises(
-        lucid.JitError, match="requires_grad of a Tensor of shape .* Set it outside"
+        lucid.JitError, match=r"requires_grad of a Tensor of shape .* Set it outside"
     ):
         lucid.jit(freeze)(X)
     assert layer.weight.requires_grad
@@ -254,7 +254,7 @@ def test_an_attribute_that_changes_every_time():
 
     module = Counting()
     module.counts = True
-    with pytest.raises(lucid.JitError, match="Counting.calls was set from .* Buffer"):
+    with pytest.raises(lucid.JitError, match=r"Counting.calls was set from .* Buffer"):
         lucid.jit(module)(X)
     assert module.calls == 0 and module.last is None
     module.counts = False

@@ -127,6 +127,22 @@ def test_a_hook_added_and_removed():
     np.testing.assert_allclose(forward(Tensor(X)).numpy(), plain, rtol=1e-6)
 
 
+def test_a_gradient_hook_added_and_removed():
+    w = nn.Parameter([1.0])
+
+    @lucid.jit
+    def gradient():
+        w.grad = None
+        (w * 2).sum().backward()
+        return w.grad
+
+    assert gradient().item() == 2.0
+    handle = w.register_hook(lambda grad: grad * 10)
+    assert gradient().item() == 20.0
+    handle.remove()
+    assert gradient().item() == 2.0
+
+
 def test_changes_of_other_modules_compile_nothing():
     model, other = nn.Linear(3, 2), nn.Linear(3, 2)
     forward = lucid.jit(model)

@@ -7,6 +7,7 @@ an optimizer carry the differences on.
 from __future__ import annotations
 
 import copy
+import itertools
 
 import jax
 import numpy as np
@@ -26,7 +27,7 @@ DTYPES = [pytest.param("float64", 1e-12, id="float64"), pytest.param("float32", 
 def mlp(*sizes, seed=0):
     lucid.random.seed(seed)
     layers = []
-    for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+    for n_in, n_out in itertools.pairwise(sizes):
         layers += [nn.Linear(n_in, n_out), nn.Tanh()]
     return nn.Sequential(*layers[:-1])
 

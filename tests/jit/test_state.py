@@ -68,6 +68,30 @@ def test_second_call_compiles_nothing():
     assert step.cache_info() == (3, 1, 1, 8)
 
 
+def test_second_call_compiles_nothing_whatever_the_state():
+    model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Dropout(0.5))
+    step = lucid.jit(train(model, lucid.optim.Adam(model.parameters())))
+    forward = lucid.jit(model)
+    x = Tensor(X)
+    for fn in (step, forward):
+        fn(x)
+        with count_compiles(0):
+            fn(x)
+
+
+def test_a_module_made_inside_is_a_local_value():
+    def fn(x):
+        scale = nn.Module()
+        scale.weight = nn.Parameter(np.ones(3, np.float32))
+        y = (scale.weight * x).sum()
+        y.backward()
+        return scale.weight.grad
+
+    fast = lucid.jit(fn)
+    for _ in range(2):
+        assert fast(Tensor([1.0, 2.0, 3.0])).tolist() == [1.0, 2.0, 3.0]
+
+
 def test_batch_norm_statistics_over_several_forwards():
     results = []
     for wrap in (lambda f: f, lucid.jit):
@@ -294,6 +318,20 @@ def test_arguments_can_be_written_and_get_gradients():
     assert x.tolist() == [2.0, 3.0] and w.grad.tolist() == [1.0, 2.0]
     fn(x, w)
     assert w.grad.tolist() == [3.0, 5.0]
+
+
+def test_a_tensor_given_twice_is_one():
+    def fn(a, b):
+        a.data = (a * 2).data
+        (a * b).sum().backward()
+        return a + b
+
+    jitted = lucid.jit(fn)
+    x, y, z = (Tensor([1.0], requires_grad=True) for _ in range(3))
+    assert jitted(x, x).tolist() == fn(y, y).tolist() == [4.0]
+    assert x.tolist() == y.tolist() == [2.0] and x.grad.tolist() == y.grad.tolist() == [4.0]
+    assert jitted(x, z).tolist() == [5.0] and z.grad.tolist() == [4.0]
+    assert jitted.cache_info().misses == 2
 
 
 def test_pytrees_of_arguments_and_results():
