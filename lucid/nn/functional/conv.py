@@ -93,6 +93,8 @@ def conv_transpose2d(
 ) -> Tensor:
     """Transposed convolution; arguments, shapes and errors as in `nn.ConvTranspose2d`.
 
+    What infinities give near the ends, where 0 * inf is NaN: see `lucid.ops.conv.conv_transpose`.
+
     >>> x, weight = lucid.zeros(1, 8, 4, 4), lucid.zeros(8, 3, 4, 4)
     >>> F.conv_transpose2d(x, weight, stride=2, padding=1).shape
     (1, 3, 8, 8)

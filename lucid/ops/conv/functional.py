@@ -114,6 +114,11 @@ def conv_transpose(
         TypeError: an argument is not made of integers, or dtypes differ.
         ValueError: an argument or a shape is out of its range, or output_size is not reachable.
 
+    Infinities: on CPU an infinite input reaches the outputs that its kernel covers, and no other.
+        An infinite weight also meets the zeros beyond the input's ends, and 0 * inf is NaN; which
+        outputs near the ends are NaN depends on the lowering. Compilers for GPU and TPU may also
+        multiply the zeros between inputs that stride inserts. `conv` differs in the same way.
+
     Source: Dumoulin & Visin, arXiv:1603.07285, relationship 14.
 
     >>> x, w = jnp.array([[1.0, 10.0]]), jnp.array([[[1.0, 2.0, 3.0]]])

@@ -26,11 +26,13 @@ FORMS = {
 @pytest.mark.parametrize("out", [roles[-1] for roles in ROLES.values()])
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 def test_temporary_memory(form, out):
-    """im2col and the windows of one axis on the way to it; in pieces where that is much."""
+    """im2col, in pieces where that is much."""
     roles = next(roles for *roles, result in ROLES.values() if result == out)
     shapes = [jax.ShapeDtypeStruct(getattr(form, f"{r}_shape"), jnp.float32) for r in roles]
     name = resolve("auto", out, form)
     compiled = jax.jit(lambda a, b: run(name, out, form, a, b)).lower(*shapes).compile()
     columns = 4 * form.batch * form.large_channels * prod(form.kernel) * prod(form.small)
     temporary = compiled.memory_analysis().temp_size_in_bytes
-    assert temporary <= min(1.75 * columns, 64 << 20)
+    # Windows of one axis on the way to im2col take another half for k4 s2 and their padding a
+    # little more; padding axis by axis does not help, since XLA writes padded arrays out.
+    assert temporary <= min(1.6 * columns, 64 << 20)

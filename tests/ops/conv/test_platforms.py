@@ -105,6 +105,9 @@ def test_infinity_in_the_input_meets_only_its_taps():
     for name in ("matmul", "polyphase", "depthwise"):
         with force_lowering(name):
             np.testing.assert_array_equal(conv_transpose(x, w, rank=1, stride=2)[0], expected[0])
+            # An infinite weight meets zeros only beyond the ends.
+            y = conv_transpose(jnp.ones((1, 6)), w.at[0, 0, 1].set(jnp.inf), rank=1, stride=2)
+            np.testing.assert_array_equal(y[0, 2:-2], [2, jnp.inf] * 4)
 
 
 def test_a_sharded_batch_stays_sharded():
