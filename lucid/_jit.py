@@ -238,7 +238,9 @@ def jit(
     gradient: parameters, buffers, optimizer state, learning rates, the random generator, whatever
     is reached through closures, globals and objects. A call gathers them, runs the program and
     writes the new values back. Changed shapes, dtypes, static arguments, attributes of Modules,
-    `requires_grad` or grad mode lead to another program; changed values do not.
+    `requires_grad` or grad mode lead to another program, and so do variables of the function's
+    closure or module that stand for another object; changed values do not. What lists and other
+    objects hold is looked at while the function is traced, and then no more.
 
     Args:
         fn: a function, a method or a Module; without it, `jit` returns a decorator. Arguments are

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable, Sequence
@@ -127,6 +128,7 @@ class Program:
         self.donates = donate and not self.live
         self.run = jax.jit(self._pure, donate_argnums=0 if self.donates else ())
         self.op: Op | None = None
+        self.variables: dict[str, Any] = {}
 
     # --- Tracing ---
 
@@ -215,12 +217,17 @@ class Program:
             if self.change() is not None:
                 return False
             self.epoch = _epoch.current
+        elif self._other_variable() is not None:
+            return False
         return [t._grad is not None for t in self.grads_read] == self.had_grad and all(
             optimizer._snapshot() == before for optimizer, before in self.watched
         )
 
     def change(self) -> str | None:
         """What changed since the program was traced, apart from the arguments."""
+        name = self._other_variable()
+        if name is not None:
+            return f'the variable "{name}"'
         for module, attributes in (*self.snapshots, *self.watched):
             after = module._snapshot()
             for name in {**attributes, **after}:
@@ -235,13 +242,23 @@ class Program:
             return "whether gradients are None"
         return None
 
+    def _other_variable(self) -> str | None:
+        """A variable that stands for something else than when the program was traced."""
+        now = _variables(self.fn)
+        for name, before in self.variables.items():
+            if now.get(name) is not before and not same(now.get(name), before):
+                return name
+        return None
+
     def first_call(self, arguments: Arguments) -> Any:
         """Run the program for the first time, which compiles it."""
         try:
-            return self(arguments)
+            result = self(arguments)
         except BaseException:
             self.found.restore()
             raise
+        self.variables = _variables(self.fn)  # as they are after the traces
+        return result
 
     def inputs(self, arguments: Arguments) -> Inputs:
         """What the program reads, as it is now."""
@@ -355,6 +372,20 @@ def _settings(tensor: Tensor) -> Settings:
 
 def _is_traced(array: Any) -> bool:
     return isinstance(array, jax.core.Tracer)
+
+
+def _variables(fn: Callable[..., Any]) -> dict[str, Any]:
+    """What a function finds under the names of its closure and of its module."""
+    code = getattr(fn, "__code__", None)
+    if code is None:  # a Module or another callable object
+        return {}
+    namespace = fn.__globals__
+    found = {name: namespace[name] for name in code.co_names if name in namespace}
+    for name, cell in zip(code.co_freevars, fn.__closure__ or (), strict=True):
+        # A variable that is not assigned yet has no contents.
+        with contextlib.suppress(ValueError):
+            found[name] = cell.cell_contents
+    return found
 
 
 def _name(fn: Callable[..., Any]) -> str:

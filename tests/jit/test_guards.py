@@ -1,8 +1,7 @@
-"""What leads to another program, what does not, and which buffers are reused."""
+"""What leads to another program and what does not, and what a user can see of it."""
 
 from __future__ import annotations
 
-import copy
 import logging
 import warnings
 
@@ -141,6 +140,44 @@ def test_a_gradient_hook_added_and_removed():
     assert gradient().item() == 20.0
     handle.remove()
     assert gradient().item() == 2.0
+
+
+MODEL = nn.Linear(3, 2)
+
+
+@lucid.jit
+def forward_of_global(x):
+    return MODEL(x)
+
+
+def test_a_variable_that_stands_for_another_object(caplog, monkeypatch):
+    forward_of_global(Tensor(X))
+    other = nn.Linear(3, 5)
+    monkeypatch.setitem(globals(), "MODEL", other)
+    with caplog.at_level(logging.DEBUG, logger="lucid.jit"):
+        np.testing.assert_allclose(
+            forward_of_global(Tensor(X)).numpy(), other(Tensor(X)).numpy(), atol=1e-6
+        )
+    assert caplog.messages == [
+        'forward_of_global: traced again, because the variable "MODEL" changed'
+    ]
+
+    offset, scales = Tensor([1.0]), [2]
+    count = 0
+
+    @lucid.jit
+    def fn(x):
+        nonlocal count
+        count += 1  # tracing itself changes it
+        return x * scales[0] + offset
+
+    x = Tensor([1.0])
+    assert fn(x).item() == 3.0
+    offset, scales = Tensor([5.0]), [2]  # another Tensor, and an equal list
+    assert fn(x).item() == 7.0
+    with count_compiles(0):
+        fn(x)
+    assert fn.cache_info().misses == 2
 
 
 def test_changes_of_other_modules_compile_nothing():
@@ -302,92 +339,3 @@ def test_many_traces_warn_and_name_the_argument():
     ) as w:
         fn(Tensor(np.ones(6)), flag=True)
     assert w[0].filename == __file__
-
-
-# --- Donation ---
-
-
-def test_buffers_are_reused():
-    model = nn.Linear(64, 64)
-    step = lucid.jit(train(model, sgd(model, momentum=0.9)))
-    x = lucid.ones(2, 64)
-    step(x)
-    old = model.weight.data.unsafe_buffer_pointer()
-    step(x)
-    assert model.weight.data.unsafe_buffer_pointer() == old
-
-
-def test_without_donation_they_are_not():
-    w = Tensor(np.ones(64, np.float32))
-
-    @lucid.jit(donate=False)
-    def double():
-        w.data = (w * 2).data
-
-    double()
-    old = w.data.unsafe_buffer_pointer()
-    double()
-    assert w.data.unsafe_buffer_pointer() != old
-
-
-def test_aliases_of_donated_buffers_stay_alive_and_right():
-    model = nn.Linear(3, 2)
-    average = copy.deepcopy(model)
-    step = lucid.jit(train(model, sgd(model, momentum=0.9)))
-    start = model.weight.numpy()
-    snapshots = []
-    first = model.weight.data
-    for _ in range(6):
-        snapshots.append((model.weight.detach(), model.bias.data, model.state_dict()))
-        copies = model.weight.numpy(), model.bias.numpy()
-        snapshots[-1] += copies
-        step(Tensor(X))
-    step(Tensor(X))
-    for detached, data, saved, weight, bias in snapshots:
-        np.testing.assert_array_equal(detached.numpy(), weight)
-        np.testing.assert_array_equal(np.asarray(data), bias)
-        np.testing.assert_array_equal(saved["weight"].numpy(), weight)
-    np.testing.assert_array_equal(np.asarray(first), start)
-    np.testing.assert_array_equal(average.weight.numpy(), start)
-
-
-def test_two_tensors_that_share_a_buffer():
-    a = Tensor([1.0, 2.0])
-    b = a.detach()
-
-    @lucid.jit
-    def write():
-        a.data = (a * 2).data
-        b.data = (b * 3).data
-
-    write()
-    assert (a.tolist(), b.tolist()) == ([2.0, 4.0], [3.0, 6.0])
-    b.data = a.data
-    write()
-    assert (a.tolist(), b.tolist()) == ([4.0, 8.0], [6.0, 12.0])
-    alias = lucid.jit(lambda: a.data)()  # an output that is state as it is
-    write()
-    assert alias.tolist() == [4.0, 8.0]
-
-
-def test_an_argument_that_is_the_buffer_of_a_written_tensor():
-    total = Tensor([1.0])
-
-    @lucid.jit
-    def add(x):
-        total.data = (total + x).data
-
-    add(total.detach())
-    add(total.data)
-    assert total.item() == 4.0
-
-
-def test_written_data_and_a_result_of_the_same_value_are_independent():
-    total = Tensor([0.0])
-
-    @lucid.jit
-    def count():
-        total.data = (total + 1).data
-        return total.detach()
-
-    assert [y.item() for y in [count() for _ in range(4)]] == [1.0, 2.0, 3.0, 4.0]
