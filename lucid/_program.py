@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import dis
+import functools
 import sys
+import types
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -380,12 +383,22 @@ def _variables(fn: Callable[..., Any]) -> dict[str, Any]:
     if code is None:  # a Module or another callable object
         return {}
     namespace = fn.__globals__
-    found = {name: namespace[name] for name in code.co_names if name in namespace}
+    found = {name: namespace[name] for name in _global_names(code) if name in namespace}
     for name, cell in zip(code.co_freevars, fn.__closure__ or (), strict=True):
         # A variable that is not assigned yet has no contents.
         with contextlib.suppress(ValueError):
             found[name] = cell.cell_contents
     return found
+
+
+@functools.cache
+def _global_names(code: types.CodeType) -> frozenset[str]:
+    """The names that a function looks up in its module; `co_names` has those of attributes too."""
+    return frozenset(
+        instruction.argval
+        for instruction in dis.get_instructions(code)
+        if instruction.opname == "LOAD_GLOBAL"
+    )
 
 
 def _name(fn: Callable[..., Any]) -> str:

@@ -339,3 +339,13 @@ def test_many_traces_warn_and_name_the_argument():
     ) as w:
         fn(Tensor(np.ones(6)), flag=True)
     assert w[0].filename == __file__
+
+
+def test_a_variable_with_the_name_of_an_attribute_does_not_matter():
+    namespace = {"lucid": lucid}
+    exec("@lucid.jit\ndef step(x):\n    return x.sum() + x.T.sum()\n", namespace)
+    x = lucid.ones(2, 2)
+    for i in range(3):
+        namespace["sum"] = namespace["T"] = i
+        namespace["step"](x)
+    assert namespace["step"].cache_info().misses == 1
