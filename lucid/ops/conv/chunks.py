@@ -17,7 +17,7 @@ from lucid.ops.conv.windows import pad_axis
 
 WHOLE = 13 << 20  # columns of at most so many bytes are not cut
 IMAGE = 24 << 20  # columns of one image are cut, by rows, only where they take more than this
-PIECE = 8 << 20  # bytes of columns in a piece, unless one image, or one row of it, takes more
+PIECE = 4 << 20  # bytes of columns in a piece, unless one image, or one row of it, takes more
 
 
 @dataclasses.dataclass(frozen=True)
