@@ -14,7 +14,7 @@ from tests.ops.conv import reference
 from tests.ops.conv.cases import CORNERS, aborts_xla, sample
 
 # Sixteen forms each; `CONV_SAMPLE_BLOCKS=100 pytest tests/ops/conv/test_maps.py` before a release.
-BLOCKS = int(os.environ.get("CONV_SAMPLE_BLOCKS", "2"))
+BLOCKS = int(os.environ.get("CONV_SAMPLE_BLOCKS", "4"))
 OUTPUTS = [roles[-1] for roles in ROLES.values()]
 
 
