@@ -147,5 +147,7 @@ def test_names_of_modules_are_in_the_metadata():
     text = lucid.jit(Encoder()).lower(Tensor(X)).compile().as_text()
     names = re.findall(r'op_name="([^"]*)"', text)
     assert any("Encoder/Linear/" in name and "linear" in name for name in names), names
-    backward = lucid.jit(lambda model, x: model(x).sum().backward()).lower(Encoder(), Tensor(X))
+    # Squared, so that the step needs the forward pass, whose operations carry the names.
+    step = lucid.jit(lambda model, x: (model(x) ** 2).sum().backward())
+    backward = step.lower(Encoder(), Tensor(X))
     assert "Encoder" in backward.compile().as_text()
