@@ -89,6 +89,8 @@ LAYERS = [
         )
     ),
     Layer(lambda: nn.PixelShuffle(2), ((1, 4, 2, 3),), {}),
+    Layer(lambda: nn.Unfold(2), (IMAGE,), {}),
+    Layer(lambda: nn.Fold((4, 3), 2), ((1, 8, 6),), {}),
     Layer(lambda: nn.PixelUnshuffle(2), ((1, 2, 4, 6),), {}),
     Layer(nn.PReLU, (LINE,), {"weight": (1,)}),
     Layer(lambda: nn.BatchNorm1d(3), (LINE,), {**affine(3), **STATISTICS}),
