@@ -8,14 +8,13 @@ pages at every call.
 from __future__ import annotations
 
 import dataclasses
-from math import prod
 
 from jax import Array, lax
 
 from lucid.ops.conv.geometry import Form
 from lucid.ops.conv.windows import pad_axis
 
-WHOLE = 13 << 20  # columns of at most so many bytes are not cut
+WHOLE = 13 << 20  # columns of at most so many bytes are not cut: with the product, about 32 MiB
 IMAGE = 24 << 20  # columns of one image are cut, by rows, only where they take more than this
 PIECE = 4 << 20  # bytes of columns in a piece, unless one image, or one row of it, takes more
 
@@ -69,12 +68,15 @@ class Pieces:
     large: Strips
 
 
-def cut(form: Form, itemsize: int) -> Pieces | None:
-    """The pieces of a form, or None where its columns are small enough."""
-    row = itemsize * form.large_channels * prod(form.kernel) * prod(form.small[1:])
-    image = row * form.small[0]
-    if image * form.batch <= WHOLE:
+def cut(form: Form, column_bytes: int) -> Pieces | None:
+    """The pieces of a form whose columns, on the side of more, take so many bytes.
+
+    None where that is little.
+    """
+    if column_bytes <= WHOLE:
         return None
+    image = column_bytes // form.batch
+    row = image // form.small[0]
     if image <= IMAGE:
         fit = max(1, PIECE // image)
         images = max(n for n in range(1, fit + 1) if form.batch % n == 0)

@@ -40,9 +40,8 @@ def large(form: Form, small: Array, kernel: Array) -> Array:
     weight = _weights(form, kernel)
     # Position s m + r of large sums the taps with dilation * tap = s shift + r, each of them small
     # moved by `shift`. Padding small once keeps the moved terms plain slices.
-    axes = list(zip(form.small, form.reach, form.kernel, form.stride, form.dilation, strict=True))
-    lengths = [-(-reach // s) for _, reach, _, s, _ in axes]
-    margins = [d * (k - 1) // s for _, _, k, s, d in axes]
+    lengths = [-(-axis.reach // axis.stride) for axis in form.axes]
+    margins = [axis.dilation * (axis.kernel - 1) // axis.stride for axis in form.axes]
     x = pad_axes(
         _with_group_axes(form, small, large_side=False),
         [(low, n - h) for low, n, h in zip(margins, lengths, form.small, strict=True)],

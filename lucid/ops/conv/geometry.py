@@ -9,13 +9,37 @@ from __future__ import annotations
 import dataclasses
 import operator
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias, cast
+from typing import NamedTuple, TypeAlias, cast
 
 from lucid._typing import Size, ntuple
 
 # An integer, one integer per axis, one (low, high) pair per axis, "valid" or "same".
 Padding: TypeAlias = str | int | Sequence[int | Sequence[int]]
 Pairs: TypeAlias = tuple[tuple[int, int], ...]
+
+
+class Axis(NamedTuple):
+    """One spatial axis: position h of small meets stride h + dilation tap - padding of large."""
+
+    small: int
+    large: int
+    kernel: int
+    stride: int
+    padding: int  # on the low side; `small` and `large` imply the high side
+    dilation: int
+
+    @property
+    def reach(self) -> int:
+        """Length of padded `large` that `small` meets: stride (small - 1) + dilation (k - 1) + 1.
+
+        From arXiv:1603.07285, relationship 14, before its padding is cropped.
+        """
+        return self.stride * (self.small - 1) + self.dilation * (self.kernel - 1) + 1
+
+    @property
+    def padding_high(self) -> int:
+        """Padding of `large` on the high side; negative where `large` is longer than its use."""
+        return self.reach - self.large - self.padding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,23 +82,15 @@ class Form:
         return (self.small_channels, self.large_channels // self.groups, *self.kernel)
 
     @property
-    def reach(self) -> tuple[int, ...]:
-        """Length of padded `large` that `small` meets: stride (small - 1) + dilation (k - 1) + 1.
-
-        From arXiv:1603.07285, relationship 14, before its padding is cropped.
-        """
-        return tuple(
-            s * (h - 1) + d * (k - 1) + 1
-            for h, k, s, d in zip(self.small, self.kernel, self.stride, self.dilation, strict=True)
-        )
+    def axes(self) -> list[Axis]:
+        """The spatial axes, one by one."""
+        lengths = (self.small, self.large, self.kernel, self.stride, self.padding, self.dilation)
+        return [Axis(*values) for values in zip(*lengths, strict=True)]
 
     @property
     def padding_high(self) -> tuple[int, ...]:
-        """Padding of `large` on the high side; negative where `large` is longer than its use."""
-        return tuple(
-            length - y - p
-            for length, y, p in zip(self.reach, self.large, self.padding, strict=True)
-        )
+        """`Axis.padding_high` of every axis."""
+        return tuple(axis.padding_high for axis in self.axes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,7 +199,7 @@ def conv_transpose_form(
         window.stride, padding, window.dilation,
     )  # fmt: skip
     shortest = tuple(
-        length - low - high for length, (low, high) in zip(form.reach, window.padding, strict=True)
+        axis.reach - low - high for axis, (low, high) in zip(form.axes, window.padding, strict=True)
     )
     if output_size is None:
         large = tuple(

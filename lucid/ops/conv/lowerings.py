@@ -5,9 +5,14 @@ the third array, and `claims`, which says whether it can compute a map of a form
 
 The choice, by `resolve`:
     depthwise   a group has one channel on one side, and up to 64 taps are unrolled
-    polyphase   its columns and phases hold under 0.8 of the elements of the columns of `matmul`:
-                long kernels with a stride, or fewer channels on the side of `small`
+    polyphase   its columns, and what it cuts, hold under 0.9 of the elements of the columns of
+                `matmul`: long kernels with a stride, or fewer channels on the side of small
+    balanced    its columns hold under 0.75 of them: kernels of two or three axes with no stride,
+                or fewer channels on the side of small
     matmul      all else
+
+A form whose batch is a symbol, as in an export for any batch size, is computed by the definition:
+there is no size to choose by.
 """
 
 from __future__ import annotations
@@ -20,12 +25,13 @@ from typing import Any
 import jax
 from jax import Array
 
-from lucid.ops.conv import definition, depthwise, matmul, polyphase
+from lucid.ops.conv import balanced, definition, depthwise, matmul, polyphase
 from lucid.ops.conv.geometry import Form
 
 LOWERINGS: dict[str, ModuleType] = {
     "definition": definition,
     "matmul": matmul,
+    "balanced": balanced,
     "polyphase": polyphase,
     "depthwise": depthwise,
 }
@@ -41,12 +47,17 @@ force_lowering = jax.make_user_context("auto")
 
 def resolve(lowering: str, out: str, form: Form) -> str:
     """The name of the lowering that computes `out` ("small", "large" or "kernel") on CPU."""
+    if not isinstance(form.batch, int):
+        return "definition"
     if lowering != "auto":
         return lowering if LOWERINGS[lowering].claims(out, form) else "definition"
     if depthwise.claims(out, form) and prod(form.kernel) <= 64:
         return "depthwise"
-    if polyphase.claims(out, form) and polyphase.traffic(form) < 0.8 * matmul.traffic(form):
+    columns = matmul.traffic(form)
+    if polyphase.claims(out, form) and polyphase.traffic(form) < 0.9 * columns:
         return "polyphase"
+    if balanced.claims(out, form) and balanced.traffic(form) < 0.75 * columns:
+        return "balanced"
     return "matmul"
 
 

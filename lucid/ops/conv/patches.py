@@ -44,7 +44,7 @@ def unfold(
         )
     batched = x if x.ndim == 4 else x[None]
     form = _form("unfold", batched.shape, kernel_size, dilation, padding, stride)
-    columns = gather(form, batched, at=2)
+    columns = gather(form.axes, batched, at=2)
     rows, count = form.large_channels * prod(form.kernel), prod(form.small)
     return columns.reshape(*x.shape[:-3], rows, count)
 
@@ -89,7 +89,7 @@ def fold(
             f"{form.small[1]}, but the input has {x.shape[-1]} columns."
         )
     columns = x.reshape(batch, channels, *form.kernel, *form.small)
-    out = scatter(form, columns, at=2)
+    out = scatter(form.axes, columns, at=2)
     return out.reshape(*x.shape[:-2], channels, *large)
 
 

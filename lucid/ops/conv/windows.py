@@ -1,83 +1,128 @@
 """Windows of an array: im2col (`gather`), its adjoint col2im (`scatter`), and strides as channels.
 
-An axis of a form relates small and large by large = stride * small + dilation * tap - padding.
+An `Axis` relates small and large by large = stride * small + dilation * tap - padding.
 `gather` lays the taps of every window out along axes of their own; `scatter` is its adjoint and
 adds overlapping windows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import reduce
 from itertools import product
 from math import prod
+from operator import add
 
 import jax.numpy as jnp
 from jax import Array, lax
 
-from lucid.ops.conv.geometry import Form
+from lucid.ops.conv.geometry import Axis
 
+# Of an axis; longer kernels with a stride are taken in blocks.
+LONG = 16
 # Adding all taps in one pass reads every window once, but is a program of one step per tap.
 TAPS_AT_ONCE = 64
 
 
-def gather(form: Form, large: Array, at: int) -> Array:
+def gather(axes: Sequence[Axis], large: Array, at: int) -> Array:
     """im2col: (..., *large) -> (..., *kernel, ..., *small) with the kernel's axes at `at`.
 
     One axis after the other, the innermost first: k + k copies in place of k * k, and the slices
     with a stride in memory are those of the least data.
     """
-    windows = pad_axes(large, list(zip(form.padding, form.padding_high, strict=True)))
-    for i in reversed(range(form.rank)):
-        axis = windows.ndim - form.rank + i
-        k, s, d, h = form.kernel[i], form.stride[i], form.dilation[i], form.small[i]
-        if k == s and d == 1:  # windows do not overlap: taps are a factor of the axis
-            shape = windows.shape
-            windows = windows.reshape(*shape[:axis], h, k, *shape[axis + 1 :])
-            windows = jnp.moveaxis(windows, axis + 1, at)
+    rank = len(axes)
+    windows = pad_axes(large, [(axis.padding, axis.padding_high) for axis in axes])
+    for i in reversed(range(rank)):
+        axis = windows.ndim - rank + i
+        if _is_made_of_blocks(axes[i]):
+            windows = _gather_blocks(axes[i], windows, axis, at)
         else:
+            h, _, k, s, _, d = axes[i]
             last = s * (h - 1) + 1
             taps = [lax.slice_in_dim(windows, d * tap, d * tap + last, s, axis) for tap in range(k)]
             windows = jnp.stack(taps, at)
     return windows
 
 
-def scatter(form: Form, windows: Array, at: int) -> Array:
+def _is_made_of_blocks(axis: Axis) -> bool:
+    """Whether to take the taps of a stride together: few steps for a long kernel.
+
+    Otherwise there is one step for each tap; the compiler takes seconds for hundreds of them.
+    """
+    return axis.dilation == 1 and (
+        axis.kernel == axis.stride or (axis.kernel > LONG and axis.stride > 1)
+    )
+
+
+def _gather_blocks(one: Axis, large: Array, axis: int, at: int) -> Array:
+    """`gather` along one axis: tap s u + r is residue r of the blocks from u on."""
+    h, _, k, s, _, _ = one
+    count = -(-k // s)
+    large = pad_axis(large, axis, 0, s * (h - 1 + count) - large.shape[axis])
+    blocks = large.reshape(*large.shape[:axis], h - 1 + count, s, *large.shape[axis + 1 :])
+    residues = jnp.moveaxis(blocks, axis + 1, at)
+    taps = jnp.stack([lax.slice_in_dim(residues, u, u + h, 1, axis + 1) for u in range(count)], at)
+    taps = taps.reshape(*taps.shape[:at], count * s, *taps.shape[at + 2 :])
+    return lax.slice_in_dim(taps, 0, k, 1, at)
+
+
+def scatter(axes: Sequence[Axis], windows: Array, at: int) -> Array:
     """col2im, the adjoint of `gather`: (..., *kernel, ..., *small) -> (..., *large)."""
-    rank = form.rank
-    if form.kernel == form.stride and set(form.dilation) == {1}:
+    rank = len(axes)
+    if all(axis.kernel == axis.stride and axis.dilation == 1 for axis in axes):
         front = windows.ndim - 2 * rank  # windows do not overlap: a transpose
         moved = jnp.moveaxis(windows, range(at, at + rank), range(front, front + rank))
         large = _interleave(moved, rank)
-    elif prod(form.kernel) <= TAPS_AT_ONCE:
-        large = _overlap_add(form, windows, at, range(rank))
-    else:
-        large = windows
-        for axis in range(rank):
-            large = _overlap_add(form, large, at, range(axis, axis + 1))
-    ends = zip(form.padding, form.large, large.shape[-rank:], strict=True)
-    return pad_axes(large, [(-p, p + y - n) for p, y, n in ends])
+        return pad_axes(large, [(-axis.padding, -axis.padding_high) for axis in axes])
+    if prod(axis.kernel for axis in axes) <= TAPS_AT_ONCE:
+        return _overlap_add(axes, windows, at, range(rank))
+    for i in range(rank):
+        if _is_made_of_blocks(axes[i]):
+            windows = _add_blocks(axes[i], windows, windows.ndim - rank + i, at)
+        else:
+            windows = _overlap_add(axes, windows, at, range(i, i + 1))
+    return windows
 
 
-def _overlap_add(form: Form, windows: Array, at: int, axes: range) -> Array:
-    """Sum the taps of some spatial axes, which lie at `at`, into the windows' places.
+def _add_blocks(one: Axis, windows: Array, axis: int, at: int) -> Array:
+    """`scatter` along one axis, the adjoint of `_gather_blocks`, and the padding's crop."""
+    h, y, k, s, p, _ = one
+    count = -(-k // s)
+    taps = pad_axis(windows, at, 0, count * s - k)
+    taps = taps.reshape(*taps.shape[:at], count, s, *taps.shape[at + 1 :])
+    terms = (taps[(*[slice(None)] * at, u)] for u in range(count))
+    residues = reduce(add, (pad_axis(t, axis, u, count - 1 - u) for u, t in enumerate(terms)))
+    blocks = jnp.moveaxis(residues, at, axis)
+    length = s * (h - 1 + count)
+    large = blocks.reshape(*blocks.shape[: axis - 1], length, *blocks.shape[axis + 1 :])
+    return pad_axis(large, axis - 1, -p, p + y - length)
 
-    Position s m + r of the sum takes the taps with dilation * tap = s shift + r, each of them all
-    windows moved by `shift`.
+
+def _overlap_add(axes: Sequence[Axis], windows: Array, at: int, along: range) -> Array:
+    """Sum the taps of some axes, which lie at `at`, into the windows' places in large.
+
+    Position s m + r of large takes the taps with dilation tap - padding = s shift + r, each of them
+    all windows moved by `shift`.
     """
-    stride, lengths = [1] * form.rank, list(windows.shape[-form.rank :])
-    for i in axes:
-        stride[i] = form.stride[i]
-        lengths[i] = -(-form.reach[i] // form.stride[i])
+    stride, lengths = [1] * len(axes), list(windows.shape[-len(axes) :])
+    for i in along:
+        stride[i], lengths[i] = axes[i].stride, -(-axes[i].large // axes[i].stride)
     phases: dict[tuple[int, ...], Array] = {}
-    for taps in product(*(range(form.kernel[i]) for i in axes)):
-        shifts, residues = [0] * form.rank, [0] * form.rank
-        for i, tap in zip(axes, taps, strict=True):
-            shifts[i], residues[i] = divmod(form.dilation[i] * tap, form.stride[i])
+    for taps in product(*(range(axes[i].kernel) for i in along)):
+        shifts, residues = [0] * len(axes), [0] * len(axes)
+        for i, tap in zip(along, taps, strict=True):
+            starts = axes[i].dilation * tap - axes[i].padding
+            shifts[i], residues[i] = divmod(starts, axes[i].stride)
         term = windows[(*[slice(None)] * at, *taps)]
-        ends = zip(shifts, lengths, term.shape[-form.rank :], strict=True)
+        ends = zip(shifts, lengths, term.shape[-len(axes) :], strict=True)
         term = pad_axes(term, [(low, n - low - h) for low, n, h in ends])
         phase = tuple(residues)
         phases[phase] = phases[phase] + term if phase in phases else term
-    return join_phases(phases, tuple(stride))
+    large = join_phases(phases, tuple(stride))
+    crops = [(0, 0)] * len(axes)
+    for i in along:
+        crops[i] = (0, axes[i].large - stride[i] * lengths[i])
+    return pad_axes(large, crops)
 
 
 def join_phases(phases: dict[tuple[int, ...], Array], stride: tuple[int, ...]) -> Array:

@@ -26,7 +26,13 @@ CORNERS = {
     "padding beyond the kernel": Form(2, 1, 2, 3, (6, 6), (4, 5), (2, 3), (2, 2), (4, 3), (1, 1)),
     "end of large unused": Form(1, 1, 2, 2, (2, 2), (9, 9), (2, 2), (3, 3), (0, 1), (1, 1)),
     "overlap-add": Form(2, 1, 3, 1, (5,), (24,), (16,), (4,), (4,), (1,)),
+    "long kernel": Form(2, 1, 3, 2, (5,), (30,), (20,), (3,), (2,), (1,)),
+    "long kernel, 2-D": Form(1, 1, 2, 2, (4, 3), (25, 7), (20, 4), (3, 2), (4, 1), (1, 1)),
     "3-D": Form(1, 1, 3, 2, (2, 3, 2), (4, 6, 4), (4, 4, 4), (2, 2, 2), (1, 1, 1), (1, 1, 1)),
+    "3-D, no stride": Form(
+        1, 2, 4, 2, (3, 4, 3), (3, 4, 5), (3, 2, 3), (1, 1, 1), (1, 0, 2), (1, 1, 2)
+    ),
+    "stride on one axis": Form(2, 1, 3, 2, (3, 5), (7, 4), (3, 3), (2, 1), (1, 2), (1, 1)),
 }  # fmt: skip
 
 
@@ -51,8 +57,8 @@ def sample(seed: int) -> Form:
         high = [draw.randint(0, d * (k - 1) + 1) for k, d in zip(kernel, dilation, strict=True)]
         extra = [draw.randrange(max(s, d)) for s, d in zip(stride, dilation, strict=True)]
         large = tuple(
-            length - p - h + o
-            for length, p, h, o in zip(form.reach, form.padding, high, extra, strict=True)
+            axis.reach - axis.padding - h + o
+            for axis, h, o in zip(form.axes, high, extra, strict=True)
         )
         if min(large) >= 1:
             return Form(**{**vars(form), "large": large})

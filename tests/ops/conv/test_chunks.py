@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from math import prod
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lucid.ops.conv import chunks
-from lucid.ops.conv.lowerings import run
+from lucid.ops.conv import balanced, chunks, matmul
+from lucid.ops.conv.lowerings import LOWERINGS, run
 from lucid.ops.conv.maps import ROLES, bind
 from tests.ops.conv import reference
 from tests.ops.conv.cases import CORNERS
@@ -27,20 +26,23 @@ FORMS = {
     )
 } | {
     "batch of 6": dataclasses.replace(CORNERS["channels per group"], batch=6),
+    "3-D, no stride": dataclasses.replace(CORNERS["3-D, no stride"], batch=2),
     "7 rows": dataclasses.replace(CORNERS["dilation with groups"], small=(7, 3), large=(10, 7)),
 }
 CUTS = ("one image", "two images", "one row", "two rows")
 
 
-def limit_pieces(monkeypatch, form, size):
-    """Set the limits so that a piece of `form` in float64 has a size of CUTS."""
-    image = 8 * form.large_channels * prod(form.kernel) * prod(form.small)
+def limit_pieces(monkeypatch, form, size, lowering):
+    """Set the limits so that a piece of `form`, in float64 by `lowering`, has a size of CUTS."""
+    on_small = balanced.axes_on_small(form) if lowering == "balanced" else ()
+    columns = 8 * max(matmul.column_sizes(form, on_small))
+    image = columns // form.batch
     row = image // form.small[0]
     piece = {"one image": image, "two images": 2 * image, "one row": row, "two rows": 2 * row}[size]
     monkeypatch.setattr(chunks, "WHOLE", 0)
     monkeypatch.setattr(chunks, "IMAGE", 0 if "row" in size else image)
     monkeypatch.setattr(chunks, "PIECE", piece)
-    pieces = chunks.cut(form, 8)
+    pieces = chunks.cut(form, columns)
     batch, rows = pieces.form.batch, pieces.form.small[0]
     if "image" in size:
         assert rows == form.small[0]
@@ -50,8 +52,17 @@ def limit_pieces(monkeypatch, form, size):
     assert pieces.count == form.batch // batch * -(-form.small[0] // rows)
 
 
-@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_maps(form, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "lowering"),
+    [
+        (name, lowering)
+        for name, form in FORMS.items()
+        for lowering in ("matmul", "balanced")
+        if LOWERINGS[lowering].claims("large", form)
+    ],
+)
+def test_maps(name, lowering, monkeypatch):
+    form = FORMS[name]
     rng = np.random.default_rng(0)
     roles = ("small", "large", "kernel")
     arrays = {role: rng.standard_normal(getattr(form, f"{role}_shape")) for role in roles}
@@ -59,10 +70,10 @@ def test_maps(form, monkeypatch):
     def every_cut(arrays):
         results = {}
         for size in CUTS:
-            limit_pieces(monkeypatch, form, size)
+            limit_pieces(monkeypatch, form, size, lowering)
             for *operands, out in ROLES.values():
                 a, b = (arrays[role] for role in operands)
-                results[size, out] = run("matmul", out, form, a, b)
+                results[size, out] = run(lowering, out, form, a, b)
         return results
 
     with jax.enable_x64(True):
@@ -93,7 +104,7 @@ def test_second_derivatives(size, monkeypatch):
 
     with jax.enable_x64(True):
         expected = derivatives("definition").compile()(x, w)
-        limit_pieces(monkeypatch, form, size)
+        limit_pieces(monkeypatch, form, size, "matmul")
         in_pieces = derivatives("matmul")
         assert "stablehlo.while" in in_pieces.as_text()
         found = in_pieces.compile()(x, w)

@@ -53,6 +53,7 @@ def by_definition(function):
 # For each lowering, a weight that it claims, and groups.
 CLAIMED = {
     "matmul": ((4, 3, 3, 2), 2),
+    "balanced": ((4, 3, 3, 2), 2),
     "polyphase": ((4, 3, 4, 2), 2),
     "depthwise": ((4, 2, 3, 2), 4),
 }
