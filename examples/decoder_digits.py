@@ -16,7 +16,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from sklearn.datasets import load_digits
+from digits import digits_at_32x32
 from tqdm import trange
 
 import lucid
@@ -58,17 +58,6 @@ class Decoder(nn.Module):
         x = self.relu(self.deconv2(x))
         x = self.relu(self.deconv3(x))
         return self.sigmoid(self.deconv4(x))
-
-
-def digits_at_32x32() -> np.ndarray:
-    """All 1797 digits, (N, 1, 32, 32) in [0, 1]: each 8x8 image enlarged bilinearly."""
-    images = load_digits().images / 16
-    at = np.clip((np.arange(32) + 0.5) / 4 - 0.5, 0, 7)
-    low = np.minimum(at.astype(int), 6)
-    weights = np.zeros((32, 8))
-    weights[np.arange(32), low] = 1 - (at - low)
-    weights[np.arange(32), low + 1] = at - low
-    return (weights @ images @ weights.T)[:, None].astype(np.float32)
 
 
 def save_picture(path: Path, originals: np.ndarray, rebuilt: np.ndarray) -> None:
