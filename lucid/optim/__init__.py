@@ -3,6 +3,7 @@
 from lucid.optim import lr_scheduler
 from lucid.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
 from lucid.optim.adaptive import Adadelta, Adagrad, RMSprop
+from lucid.optim.optax import Optax
 from lucid.optim.optimizer import Optimizer
 from lucid.optim.sgd import ASGD, SGD, Rprop
 
@@ -15,6 +16,7 @@ __all__ = [
     "AdamW",
     "Adamax",
     "NAdam",
+    "Optax",
     "Optimizer",
     "RAdam",
     "RMSprop",
