@@ -10,14 +10,16 @@ from __future__ import annotations
 import contextlib
 import gc
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from lucid._errors import JitError, user_line
+from lucid._errors import JitError, Place, definition, user_line, user_place
 from lucid._mode import state
+from lucid._op import Op
 from lucid._tensor import Tensor
 from lucid._typing import Array
 
@@ -25,12 +27,13 @@ from lucid._typing import Array
 class StandIn(Tensor):
     """What a trace sees of a Tensor from outside: a leaf, and a record of what happened to it."""
 
-    __slots__ = ("data_written", "grad_read", "grad_written", "gradient", "owner", "value")
+    __slots__ = ("data_written", "grad_read", "grad_written", "gradient", "owner", "place", "value")
 
     def __init__(self, owner: Tensor, value: Array, gradient: Tensor | None) -> None:
         self.owner = owner
         self.value = value
         self.gradient = gradient
+        self.place: Place | None = None  # where it was last written
         self.data_written = self.grad_read = self.grad_written = False
         self._hooks = owner._hooks
         self._node, self._index = None, 0
@@ -45,6 +48,7 @@ class StandIn(Tensor):
     def _data(self, value: Array) -> None:
         self.value = value
         self.data_written = True
+        self.place = user_place()
 
     @property  # a slot of Tensor, observed here
     def _grad(self) -> Tensor | None:
@@ -56,6 +60,7 @@ class StandIn(Tensor):
     def _grad(self, value: Tensor | None) -> None:
         self.gradient = value
         self.grad_written = True
+        self.place = user_place()
 
 
 class Number(NamedTuple):
@@ -87,7 +92,7 @@ class Capture:
     """
 
     def __init__(self, found: Capture | None = None, values: Values | None = None) -> None:
-        self.created: list[weakref.ref[Tensor]] = []
+        self.created: list[tuple[weakref.ref[Tensor], Place | None]] = []
         self.stand_ins: dict[int, StandIn] = {}
         self.numbers: dict[tuple[int, str], tuple[Number, Any]] = {}
         self.hosts: dict[int, tuple[np.ndarray[Any, Any], Any]] = {}
@@ -123,6 +128,11 @@ class Capture:
             self._protect(array)
             self.hosts[host_key] = array, value
 
+    def note(self, tensor: Tensor) -> None:
+        """Note a Tensor that is made in the trace, and where."""
+        if self._found is None:
+            self.created.append((weakref.ref(tensor), user_place()))
+
     def stand_in(self, tensor: Tensor) -> StandIn:
         """The stand-in of a Tensor from outside, made when it is first touched."""
         stand_in = self.stand_ins.get(id(tensor))
@@ -133,9 +143,9 @@ class Capture:
             stand_in = self.stand_ins[id(tensor)] = StandIn(tensor, _opaque(tensor._data), gradient)
         return stand_in
 
-    def resolve(self, inputs: Sequence[Any]) -> list[Any]:
-        """Operands as the trace sees them."""
-        return [x._cell() if isinstance(x, Tensor) else self.host(x) for x in inputs]
+    def enter(self, op: Op, inputs: Sequence[Any]) -> tuple[Callable[..., Any], list[Any]]:
+        """What computes an operation on arrays, and its operands as the trace sees them."""
+        return op.run, [x._cell() if isinstance(x, Tensor) else self.host(x) for x in inputs]
 
     def number(self, holder: dict[str, Any], name: str) -> Any:
         """The traced value of a hyperparameter."""
@@ -144,6 +154,11 @@ class Capture:
             self._check_complete(f'the hyperparameter "{name}"')
             self.numbers[key] = Number(holder, name), as_float(holder[name])
         return self.numbers[key][1]
+
+    def entered(self, module: Any) -> AbstractContextManager[Any]:
+        """The context of a Module's call."""
+        self.touch(module)
+        return jax.named_scope(type(module).__name__)
 
     def touch(self, module: Any) -> None:
         """Note a Module whose attributes the trace depends on, or may change."""
@@ -169,8 +184,8 @@ class Capture:
             self.hosts[id(array)] = array, array.copy()  # so that JAX does not hold the array
         return self.hosts[id(array)][1]
 
-    def check(self) -> None:
-        """Refuse, at the end of a trace, changes that only the trace would see.
+    def check(self, fn: Callable[..., Any]) -> None:
+        """Refuse, at the end of a trace of `fn`, changes that only the trace would see.
 
         Raises:
             JitError: a hyperparameter was set, or a Tensor from outside joined the graph.
@@ -178,43 +193,45 @@ class Capture:
         for (holder, name), value in self.numbers.values():
             if self._found is None and as_float(holder[name]) != value:
                 raise JitError(
-                    f'the hyperparameter "{name}" was set from {value} to {holder[name]} inside a '
-                    "compiled function, which would happen only while it is traced. Step "
-                    "schedulers outside."
+                    f'{definition(fn)}: the hyperparameter "{name}" was set from {value} to '
+                    f"{holder[name]} inside a compiled function, which would happen only while it "
+                    "is traced. Step schedulers outside."
                 )
         for module, before in self.modules.values():
             # What the first trace sets may stay, if each further one would set it to the same.
             if self._found is not None and before is not None:
-                self._check_attributes(module, before)
+                self._check_attributes(fn, module, before)
         for stand_in in self.stand_ins.values():
             owner = stand_in.owner
             if stand_in._requires_grad != owner._requires_grad and stand_in._node is None:
                 raise JitError(
-                    f"requires_grad of a Tensor of shape {owner._data.shape} was changed inside a "
-                    "compiled function, which would happen only while it is traced. Set it "
-                    "outside, or set it back before the function ends."
+                    f"{definition(fn)}: requires_grad of a Tensor of shape {owner._data.shape} was "
+                    "changed inside a compiled function, which would happen only while it is "
+                    "traced. Set it outside, or set it back before the function ends."
                 )
             if stand_in._node is not None:
                 raise JitError(
-                    f"a Tensor of shape {owner._data.shape} from outside was changed in place by a "
-                    "recorded operation. Do it under lucid.no_grad(), or return the new value."
+                    f"{stand_in.place}: a Tensor of shape {owner._data.shape} from outside was "
+                    "changed in place by a recorded operation. Do it under lucid.no_grad(), or "
+                    "return the new value."
                 )
             if stand_in.grad_written and owner._node is not None and not owner._keep_grad:
                 raise JitError(
-                    f"backward reached a Tensor of shape {owner._data.shape} that was computed "
-                    "outside the compiled function; its gradient cannot flow further. Compute it "
-                    "inside, or call backward outside."
+                    f"{stand_in.place}: backward reached a Tensor of shape {owner._data.shape} "
+                    "that was computed outside the compiled function; its gradient cannot flow "
+                    "further. Compute it inside, or call backward outside."
                 )
 
     @staticmethod
-    def _check_attributes(module: Any, before: dict[str, Any]) -> None:
+    def _check_attributes(fn: Callable[..., Any], module: Any, before: dict[str, Any]) -> None:
         after = module._attributes()
         for name in {**before, **after}:
             if not same(before.get(name), after.get(name)):
                 raise JitError(
-                    f"{type(module).__name__}.{name} was set from {before.get(name)!r} to "
-                    f"{after.get(name)!r} inside a compiled function, which would happen only "
-                    "while it is traced. Keep a number that changes in a Buffer."
+                    f"{definition(fn)}: {type(module).__name__}.{name} was set from "
+                    f"{before.get(name)!r} to {after.get(name)!r} inside a compiled function, "
+                    "which would happen only while it is traced. Keep a number that changes in a "
+                    "Buffer."
                 )
 
     def restore(self) -> None:
@@ -236,15 +253,15 @@ class Capture:
             JitError: a Tensor that was made in the trace is still held somewhere.
         """
         self._drop_temporaries()
-        if any(ref() is not None for ref in self.created):
+        if any(ref() is not None for ref, _ in self.created):
             gc.collect()
-        for ref in self.created:
+        for ref, place in self.created:
             tensor = ref()
             if tensor is not None:
                 raise JitError(
-                    f"a Tensor of shape {tensor._data.shape} left the compiled function: it was "
-                    f"stored as {_holder(tensor)}. Return it, or assign its values to a Buffer "
-                    "with `buffer.data = ...`."
+                    f"{place}: a Tensor of shape {tensor._data.shape} left the compiled function: "
+                    f"it was stored as {_holder(tensor)}. Return it, or assign its values to a "
+                    "Buffer with `buffer.data = ...`."
                 )
         self.created.clear()
 

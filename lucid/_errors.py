@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import linecache
 import os
 import sys
+from collections.abc import Callable
 from types import FrameType, TracebackType
+from typing import Any, NamedTuple
 
 import jax
 
@@ -18,22 +21,48 @@ class JitError(RuntimeError):
     """A function cannot be compiled as it is written; the message tells where, and the way out."""
 
 
-def user_line(traceback: TracebackType | None = None) -> str:
+class Place(NamedTuple):
+    """A line of a file."""
+
+    filename: str
+    number: int
+
+    def __str__(self) -> str:
+        source = linecache.getline(self.filename, self.number).strip()
+        return f"{os.path.basename(self.filename)}:{self.number}" + (
+            f": `{source}`" if source else ""
+        )
+
+
+def user_place(traceback: TracebackType | None = None) -> Place | None:
     """The innermost line outside lucid and JAX, of a traceback or else of the running code."""
-    found: tuple[str, int] | None = None
+    found: Place | None = None
     if traceback is None:
         frame: FrameType | None = sys._getframe(1)
         while frame is not None and frame.f_code.co_filename.startswith(_LIBRARIES):
             frame = frame.f_back
         if frame is not None:
-            found = frame.f_code.co_filename, frame.f_lineno
+            found = Place(frame.f_code.co_filename, frame.f_lineno)
     while traceback is not None:
         filename = traceback.tb_frame.f_code.co_filename
         if not filename.startswith(_LIBRARIES):
-            found = filename, traceback.tb_lineno
+            found = Place(filename, traceback.tb_lineno)
         traceback = traceback.tb_next
-    if found is None:
-        return "an unknown line"
-    filename, number = found
-    source = linecache.getline(filename, number).strip()
-    return f"{os.path.basename(filename)}:{number}" + (f": `{source}`" if source else "")
+    return found
+
+
+def user_line(traceback: TracebackType | None = None) -> str:
+    """`user_place` as messages show it."""
+    return str(user_place(traceback) or "an unknown line")
+
+
+def definition(fn: Callable[..., Any]) -> str:
+    """The line where a function, or the `forward` of a Module, begins."""
+    fn = getattr(type(fn), "forward", fn)
+    code = getattr(inspect.unwrap(fn), "__code__", None)
+    if code is None:
+        return getattr(fn, "__name__", type(fn).__name__)
+    number = code.co_firstlineno
+    while linecache.getline(code.co_filename, number).lstrip().startswith("@"):
+        number += 1
+    return str(Place(code.co_filename, number))

@@ -32,7 +32,7 @@ class Op:
     of every order come from this one mechanism.
     """
 
-    __slots__ = ("_vjps", "compiled", "fn", "name", "run")
+    __slots__ = ("_vjps", "compiled", "fn", "name", "run", "source")
 
     def __init__(self, fn: Callable[..., Any], name: str, compiled: bool = True) -> None:
         def named(*inputs: Any) -> Any:
@@ -40,6 +40,7 @@ class Op:
                 return jax.tree.map(_strong, fn(*inputs))
 
         named.__name__ = name
+        self.source = fn
         self.fn = named
         self.name = name
         self.compiled = compiled

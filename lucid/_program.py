@@ -16,7 +16,7 @@ import jax
 from lucid import _epoch
 from lucid._autograd import Edge, Node
 from lucid._capture import Capture, StandIn, Values, same
-from lucid._errors import JitError
+from lucid._errors import JitError, definition
 from lucid._mode import set_grad_enabled, state
 from lucid._op import Op
 from lucid._tensor import Tensor
@@ -98,6 +98,7 @@ class Program:
             self.leaves[i] = None
         self.epoch = _epoch.current
         self.grad_enabled = state.grad_enabled
+        self.args_changed: set[int] = set()
         self.outputs: list[Output] = []
         self.out_treedef: Any = None
 
@@ -129,7 +130,7 @@ class Program:
         self.live = state.grad_enabled and any(y.kind == "live" for y in self.outputs)
         # The tape would hold the inputs of a program with a graph, so they cannot be reused.
         self.donates = donate and not self.live
-        self.run = jax.jit(self._pure, donate_argnums=0 if self.donates else ())
+        self.run = jax.jit(self._named(), donate_argnums=0 if self.donates else ())
         self.op: Op | None = None
         self.variables: dict[str, Any] = {}
 
@@ -155,19 +156,27 @@ class Program:
                 a is not b for a, b in zip(after[0], given, strict=True)
             ):
                 raise JitError(
-                    f"{_name(self.fn)}: it changed a list or dictionary among its arguments, which "
-                    "would happen only while it is traced. Return the new value instead."
+                    f"{definition(self.fn)}: the function changed a list or dictionary among its "
+                    "arguments, which would happen only while it is traced. Return the new value "
+                    "instead."
                 )
-            capture.check()
+            capture.check(self.fn)
             tensors = [given[i] if isinstance(given[i], Tensor) else None for i in self.traced]
+            arg_data = [
+                None if t is None or t._data is array else t._data
+                for t, array in zip(tensors, args, strict=True)
+            ]
+            arg_grads = [None if t is None else _grad_of(t) for t in tensors]
+            self.args_changed = {
+                i
+                for i, data, grad in zip(self.traced, arg_data, arg_grads, strict=True)
+                if data is not None or grad is not None
+            }
             return Results(
                 written=[s.value for s in capture.stand_ins.values() if s.data_written],
                 grads=[_grad_of(s) for s in capture.stand_ins.values() if s.grad_written],
-                arg_data=[
-                    None if t is None or t._data is array else t._data
-                    for t, array in zip(tensors, args, strict=True)
-                ],
-                arg_grads=[None if t is None else _grad_of(t) for t in tensors],
+                arg_data=arg_data,
+                arg_grads=arg_grads,
                 outputs=self._take_apart(returned, given),
             )
 
@@ -212,6 +221,15 @@ class Program:
         )
         return self._trace(Capture(self.found, values), args)
 
+    def _named(self) -> Callable[..., Results]:
+        """`_pure` under the name of the user's function, which profilers show."""
+
+        def pure(*inputs: Any) -> Results:
+            return self._pure(*inputs)
+
+        pure.__name__ = _name(self.fn)
+        return pure
+
     # --- Running ---
 
     def fits(self) -> bool:
@@ -255,6 +273,7 @@ class Program:
 
     def first_call(self, arguments: Arguments) -> Any:
         """Run the program for the first time, which compiles it."""
+        self._bind_state(arguments)
         try:
             result = self(arguments)
         except BaseException:
@@ -262,6 +281,18 @@ class Program:
             raise
         self.variables = _variables(self.fn)  # as they are after the traces
         return result
+
+    def _bind_state(self, arguments: Arguments) -> None:
+        """Bind the state to the device that any input is bound to, as the results will be.
+
+        Else the second call would find other inputs than the first, and compile once more.
+        """
+        arrays = jax.tree.leaves(self.inputs(arguments))
+        bound = {a.sharding for a in arrays if isinstance(a, jax.Array) and _is_bound(a)}
+        if len(bound) == 1 and len((place := bound.pop()).device_set) == 1:
+            for tensor in self.written:
+                if not _is_bound(tensor._data):
+                    tensor._data = jax.device_put(tensor._data, place)
 
     def inputs(self, arguments: Arguments) -> Inputs:
         """What the program reads, as it is now."""
@@ -275,6 +306,7 @@ class Program:
         )
 
     def __call__(self, arguments: Arguments) -> Any:
+        self._check_aliases(arguments)
         inputs = self.inputs(arguments)
         if (self.written or self.grads_written) and any(map(_is_traced, inputs.args)):
             raise self._impure()  # before anything is donated
@@ -284,6 +316,19 @@ class Program:
         self._write_back(arguments, results)
         node = self._node(arguments, inputs) if self.live and state.grad_enabled else None
         return self._put_together(arguments, results.outputs, node)
+
+    def _check_aliases(self, arguments: Arguments) -> None:
+        """Refuse a Tensor that is an argument and state too, if either of them is changed."""
+        for i in self.traced:
+            stand_in = self.found.stand_ins.get(id(arguments.leaves[i]))
+            if stand_in is not None and (
+                stand_in.data_written or stand_in.grad_written or i in self.args_changed
+            ):
+                raise JitError(
+                    f"{definition(self.fn)}: the function changes a Tensor of shape "
+                    f"{stand_in.owner.shape} that is an argument of this call and is also reached "
+                    "from outside, and would take them for two. Use only one of them."
+                )
 
     def _keep_aliases_alive(self, written: list[Array]) -> None:
         """Copy the buffers that something else holds too, since donation ends a buffer's life."""
@@ -371,6 +416,11 @@ class Settings(NamedTuple):
 
 def _settings(tensor: Tensor) -> Settings:
     return Settings(tensor._requires_grad, tuple(tensor._hooks or ()))
+
+
+def _is_bound(array: Array) -> bool:
+    """Whether an array may not move to another device by itself."""
+    return not _is_traced(array) and array.committed
 
 
 def _is_traced(array: Any) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 
+import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import lucid
 from lucid import Tensor, nn
@@ -69,6 +71,54 @@ def test_aliases_of_donated_buffers_stay_alive_and_right():
         np.testing.assert_array_equal(saved["weight"].numpy(), weight)
     np.testing.assert_array_equal(np.asarray(first), start)
     np.testing.assert_array_equal(average.weight.numpy(), start)
+
+
+@pytest.mark.parametrize("export", [
+    np.from_dlpack,
+    np.asarray,
+    lambda w: np.from_dlpack(w.data),
+    lambda w: np.asarray(w.detach())[1:],
+    lambda w: np.frombuffer(memoryview(w.data), np.float32),
+    lambda w: jnp.from_dlpack(w),
+], ids=["from_dlpack", "asarray", "data", "slice", "memoryview", "jax"])  # fmt: skip
+def test_exported_memory_keeps_its_values(export):
+    model = nn.Linear(64, 64)
+    step = lucid.jit(train(model, sgd(model, momentum=0.9)))
+    x = lucid.random.randn(2, 64)
+    step(x)
+    step(x)  # from here on the memory is reused, as the test above shows
+    view = export(model.weight)
+    # In the memory of the parameter; the slice begins one row of 64 numbers later.
+    at = view.unsafe_buffer_pointer() if isinstance(view, jnp.ndarray) else view.ctypes.data
+    assert at - model.weight.data.unsafe_buffer_pointer() in (0, 4 * 64)
+    before, start = np.array(view), model.weight.numpy()
+    for _ in range(3):
+        step(x)
+    np.testing.assert_array_equal(view, before)
+    assert np.abs(model.weight.numpy() - start).max() > 0
+    # When the view is gone, the memory is reused again.
+    del view
+    old = model.weight.data.unsafe_buffer_pointer()
+    step(x)
+    assert model.weight.data.unsafe_buffer_pointer() == old
+
+
+def test_imported_memory_is_not_overwritten():
+    memory = np.empty(64 * 4 + 64, np.uint8)
+    source = memory[-memory.ctypes.data % 64 :][: 64 * 4].view(np.float32)
+    source[:] = np.random.default_rng(1).standard_normal(64)
+    before = source.copy()
+    w = lucid.from_dlpack(source)
+    assert w.data.unsafe_buffer_pointer() == source.ctypes.data
+
+    @lucid.jit
+    def double():
+        w.data = (w * 2).data
+
+    for _ in range(3):
+        double()
+    np.testing.assert_array_equal(source, before)
+    np.testing.assert_array_equal(w.numpy(), 8 * before)
 
 
 def test_two_tensors_that_share_a_buffer():

@@ -54,6 +54,15 @@ def test_alternating_modes_compile_once_each():
     assert forward(x).tolist() == forward(x).tolist() == model(x).tolist()  # evaluation
 
 
+def test_state_that_is_bound_to_a_device_and_state_that_is_not():
+    model = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5)).to("cpu")
+    forward = lucid.jit(model)
+    x = lucid.zeros(6, 3, device="cpu")
+    forward(x)
+    with count_compiles(0):
+        forward(x)
+
+
 def test_requires_grad():
     model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2))
     step = lucid.jit(train(model, sgd(model)))
