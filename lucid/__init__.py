@@ -6,7 +6,7 @@ by a pure function that JAX compiles.
 
 from math import inf, pi
 
-from lucid import autograd, func, nn, optim, random, utils
+from lucid import autograd, data, func, nn, onnx, optim, random, utils
 from lucid._apply import apply
 from lucid._array import (
     BFloat16,
@@ -29,6 +29,7 @@ from lucid._array import (
     Short,
 )
 from lucid._errors import JitError
+from lucid._export import export, load_exported
 from lucid._functions import (
     abs,
     add,
@@ -113,6 +114,7 @@ from lucid.creation import (
     empty,
     empty_like,
     eye,
+    from_dlpack,
     full,
     full_like,
     linspace,
@@ -173,6 +175,7 @@ __all__ = [
     "cube",
     "cumprod",
     "cumsum",
+    "data",
     "diagonal",
     "div",
     "dot",
@@ -182,9 +185,11 @@ __all__ = [
     "enable_grad",
     "exp",
     "expand_dims",
+    "export",
     "eye",
     "flatten",
     "floor",
+    "from_dlpack",
     "full",
     "full_like",
     "func",
@@ -194,6 +199,7 @@ __all__ = [
     "jit",
     "linspace",
     "load",
+    "load_exported",
     "log",
     "log2",
     "masked_fill",
@@ -209,6 +215,7 @@ __all__ = [
     "no_grad",
     "ones",
     "ones_like",
+    "onnx",
     "optim",
     "outer",
     "pad",

@@ -85,8 +85,9 @@ def apply(fn: Callable[..., Any], /, *inputs: Operand, **static: Any) -> Any:
 
 def run(op: Op, *inputs: Operand) -> Any:
     """`apply` for an Op."""
+    execute = op.run
     if state.capture is not None:
-        inputs = state.capture.resolve(inputs)
+        execute, inputs = state.capture.enter(op, inputs)
     tensor: Variable | None = None
     recorded = False
     arrays = []
@@ -98,13 +99,13 @@ def run(op: Op, *inputs: Operand) -> Any:
         else:
             arrays.append(x)
     if tensor is None:
-        return op.run(*arrays)
+        return execute(*arrays)
     node = None
     if recorded and state.grad_enabled:
         edges = [x._edge() if isinstance(x, Variable) else None for x in inputs]
         outputs, node = record(op, arrays, edges)
     else:
-        outputs = op.run(*arrays)
+        outputs = execute(*arrays)
     single = not isinstance(outputs, (tuple, list))
     wrap = tensor._wrap
     if single:

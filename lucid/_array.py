@@ -95,13 +95,37 @@ def as_array(
         array = data if dtype is None or data.dtype == dtype else data.astype(dtype)
         return array if target is None else jax.device_put(array, target)
     # A copy, since JAX may keep NumPy's own memory, which the caller can go on changing.
-    host = np.array(data)
-    if host.dtype.kind not in "biufcV" or (host.dtype.kind == "V" and host.dtype.fields):
+    return from_host(np.array(_as_numpy(data)), dtype, target)
+
+
+def _as_numpy(data: Any) -> np.ndarray[Any, Any]:
+    if hasattr(data, "detach"):  # of PyTorch, which gives away nothing that requires a gradient
+        data = data.detach().contiguous()
+    try:
+        array = np.asarray(data)
+    except TypeError:
+        if not hasattr(data, "__dlpack__"):
+            raise
+        # PyTorch gives no bfloat16 to NumPy, but to DLPack.
+        array = np.asarray(jax.dlpack.from_dlpack(data))
+    if array.dtype.kind not in "biufcV" or (array.dtype.kind == "V" and array.dtype.fields):
         raise TypeError(
             f"Tensor: data must be numbers, nested lists of numbers, or an array, got "
-            f"{type(data).__name__} of dtype {host.dtype}."
+            f"{type(data).__name__} of dtype {array.dtype}."
         )
-    stored = dtype or np.dtype(jax.dtypes.canonicalize_dtype(host.dtype))
+    return array
+
+
+def from_host(
+    host: np.ndarray[Any, Any], dtype: np.dtype[Any] | None = None, device: jax.Device | None = None
+) -> Array:
+    """A NumPy array as a jax array, which may keep its memory: nothing may change it any more.
+
+    Raises:
+        OverflowError: an integer does not fit into 32 bits while x64 mode is off.
+    """
+    native = host.dtype.newbyteorder("=")
+    stored = dtype or np.dtype(jax.dtypes.canonicalize_dtype(native))
     if host.dtype.kind in "iu" and stored.kind in "iu" and host.size:
         limits, low, high = np.iinfo(stored), host.min(), host.max()
         if low < limits.min or high > limits.max:
@@ -109,4 +133,28 @@ def as_array(
                 f"Tensor: the integers {low} to {high} do not fit into {stored}. Turn on JAX's "
                 "64-bit mode or pass a float dtype."
             )
-    return jax.device_put(host.astype(stored, copy=False), target)
+    return jax.device_put(host.astype(stored, copy=False), device)
+
+
+def fitted(data: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """`data` as an array of this shape and dtype, to take the place of another one.
+
+    Raises:
+        ValueError: it is not made of numbers, has another shape, or a dtype that holds more kinds
+            of numbers.
+    """
+    try:
+        array = as_array(data)
+    except Exception as error:  # of the library that `data` comes from
+        raise ValueError(f"{type(data).__name__} that gives no array ({error})") from error
+    if array.shape != shape:
+        raise ValueError(f"shape {array.shape} instead of {shape}")
+    if _kind(array.dtype) > _kind(dtype):
+        raise ValueError(f"dtype {array.dtype} instead of {dtype}")
+    return array.astype(dtype)
+
+
+def _kind(dtype: Any) -> int:
+    """Larger if a dtype holds more kinds of numbers: truth values, integers, reals, all."""
+    kinds = (np.bool_, np.integer, np.floating, np.complexfloating)
+    return [jax.numpy.issubdtype(dtype, kind) for kind in kinds].index(True)

@@ -28,7 +28,8 @@ class Tensor(Variable, Operators):
     """An array that records what is computed from it, so that `backward` can differentiate it.
 
     Args:
-        data: a Python number, nested lists of numbers, a NumPy or jax array, or a Tensor.
+        data: a Python number, nested lists of numbers, a NumPy or jax array, a Tensor, or one of
+            PyTorch; all but the jax array are copied.
         requires_grad: whether `backward` shall leave a gradient in `grad`.
         keep_grad: the same for a Tensor that is not a leaf; see `retain_grad`.
         dtype: a dtype, its name, or `float`, `int`, `bool`. By default that of `data`, but 64-bit
@@ -267,7 +268,7 @@ class Tensor(Variable, Operators):
             tensor._index = 0
             tensor._requires_grad = False
         if tensor._born is not None:
-            tensor._born.created.append(weakref.ref(tensor))
+            tensor._born.note(tensor)
         return tensor
 
     def _rebind(self, name: str, result: Tensor) -> Self:
@@ -470,7 +471,7 @@ def _initialise(
     tensor._requires_grad, tensor._keep_grad = requires_grad, keep_grad
     tensor._born = state.capture
     if state.capture is not None:
-        state.capture.created.append(weakref.ref(tensor))
+        state.capture.note(tensor)
 
 
 def register_pytree(cls: type[Tensor]) -> None:

@@ -1,5 +1,6 @@
 """Names that every doctest may use, as a reader of the documentation would import them."""
 
+import importlib.util
 from typing import Any
 
 import jax
@@ -9,6 +10,9 @@ import pytest
 
 import lucid
 from lucid import Tensor, nn
+
+# Their examples need a package that is optional.
+collect_ignore = [] if importlib.util.find_spec("onnx") else ["onnx"]
 
 
 @pytest.fixture(autouse=True)

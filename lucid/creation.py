@@ -1,7 +1,7 @@
-"""Tensors made from nothing: constants and ranges.
+"""Tensors of given values, constants and ranges.
 
-All take `dtype` (float32 or int32 by default), `requires_grad`, `keep_grad` and `device` as
-`Tensor` does.
+All but `from_dlpack` take `dtype` (float32 or int32 by default), `requires_grad`, `keep_grad` and
+`device` as `Tensor` does.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, Unpack, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lucid._array import canonical_dtype, find_device
 from lucid._operators import as_shape
@@ -42,6 +43,37 @@ def tensor(
     Tensor([1., 2.])
     """
     return Tensor(data, requires_grad, keep_grad, dtype, device)
+
+
+def from_dlpack(data: Any) -> Tensor:
+    """A Tensor in the memory of another library's array: what changes the one changes the other.
+
+    It is a copy where JAX cannot take the array as it lies: with gaps between the elements, at an
+    address that is no multiple of 64 bytes, or of 64-bit numbers while x64 mode is off.
+
+    Args:
+        data: an array with `__dlpack__`, such as one of NumPy or PyTorch.
+
+    Raises:
+        TypeError: `data` has no `__dlpack__`.
+        OverflowError: an integer does not fit into 32 bits while x64 mode is off.
+
+    >>> lucid.from_dlpack(np.array([1.0, 2.0], dtype="float32"))
+    Tensor([1., 2.])
+    """
+    if not hasattr(data, "__dlpack__"):
+        raise TypeError(
+            f"from_dlpack: an array with __dlpack__ is needed, got {type(data).__name__}. "
+            "Use lucid.tensor."
+        )
+    try:
+        # In x64 mode, for otherwise JAX cuts 64-bit integers off without a word.
+        with jax.enable_x64(True):
+            array = jax.dlpack.from_dlpack(data)
+    except jax.errors.JaxRuntimeError:  # of a layout with gaps
+        return Tensor(data)
+    fits = jax.dtypes.canonicalize_dtype(array.dtype) == array.dtype
+    return Tensor(array if fits else np.asarray(array))
 
 
 def zeros(*shape: Shape, **options: Unpack[Options]) -> Tensor:

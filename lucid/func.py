@@ -1,8 +1,39 @@
-"""Modules as pure functions, for people who use `jax.grad`, `jax.vmap` or optax directly."""
+"""Modules as pure functions, for people who use `jax.grad`, `jax.vmap` or optax directly.
+
+Values of other JAX libraries load layer by layer. Weights lie as in PyTorch here: out channels
+first, and in channels first in a transposed convolution, whose kernel is that of the convolution
+which it transposes. So only the axes move, and kernels of transposed convolutions are flipped.
+
+From Equinox, `theirs` into `layer`. A Linear or a Conv of any rank:
+
+    layer.load_state_dict({"weight": theirs.weight, "bias": theirs.bias.ravel()})
+
+A ConvTranspose of any rank and any groups:
+
+    parts = jnp.split(theirs.weight, theirs.groups)
+    weight = [jnp.flip(part.swapaxes(0, 1), range(2, part.ndim)) for part in parts]
+    layer.load_state_dict({"weight": jnp.concatenate(weight), "bias": theirs.bias.ravel()})
+
+From Flax, `theirs` being the dictionary of a layer's values: `variables["params"]` of linen,
+`nnx.to_pure_dict(nnx.state(layer))` of nnx. A Dense or Linear, or a Conv of any rank:
+
+    weight = jnp.moveaxis(theirs["kernel"], (-1, -2), (0, 1))
+    layer.load_state_dict({"weight": weight, "bias": theirs["bias"]})
+
+A ConvTranspose of any rank; padding="VALID" of Flax is padding=0 here:
+
+    weight = jnp.moveaxis(theirs["kernel"], (-2, -1), (0, 1))
+    weight = jnp.flip(weight, range(2, weight.ndim))
+    layer.load_state_dict({"weight": weight, "bias": theirs["bias"]})
+
+Flax has channels last, so images move their axes too; and so do the inputs of a Linear that
+follows a Flatten.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
@@ -11,6 +42,7 @@ import numpy as np
 from lucid._array import as_array
 from lucid._capture import StandIn, as_float
 from lucid._mode import state as thread
+from lucid._op import Op
 from lucid._tensor import Tensor
 from lucid._typing import Array
 from lucid.nn.module import Module
@@ -95,7 +127,9 @@ class _Substitution:
     def __init__(self, stand_ins: dict[int, StandIn]) -> None:
         self.stand_ins = stand_ins
         self.outer = thread.capture
-        self.created: list[Any] = []
+
+    def note(self, tensor: Tensor) -> None:
+        """Nothing: what the call makes may be kept."""
 
     def stand_in(self, tensor: Tensor) -> Any:
         found = self.stand_ins.get(id(tensor))
@@ -104,9 +138,14 @@ class _Substitution:
         outer = self.outer
         return tensor if outer is None or tensor._born is outer else outer.stand_in(tensor)
 
-    def resolve(self, inputs: Sequence[Any]) -> Sequence[Any]:
+    def enter(self, op: Op, inputs: Sequence[Any]) -> tuple[Callable[..., Any], Sequence[Any]]:
         cells = [x._cell() if isinstance(x, Tensor) else x for x in inputs]
-        return cells if self.outer is None else self.outer.resolve(cells)
+        return (op.run, cells) if self.outer is None else self.outer.enter(op, cells)
+
+    def entered(self, module: Any) -> AbstractContextManager[Any]:
+        if self.outer is None:
+            return jax.named_scope(type(module).__name__)
+        return self.outer.entered(module)
 
     def host(self, array: Any) -> Any:
         return array if self.outer is None else self.outer.host(array)

@@ -7,21 +7,28 @@ Tensors keeps its names, so that other programs read the file as they read their
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib
 import json
+import math
 import os
-import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from lucid._array import from_host
+from lucid._files import write_whole
 from lucid._tensor import Tensor
 
 _STRUCTURE = "lucid.structure"
+# A file may unpack to this many times its size. What `save` writes is not compressed at all.
+_LARGEST_RATIO = 100
 
 
 def save(obj: Any, path: str | os.PathLike[str]) -> Path:
@@ -29,7 +36,7 @@ def save(obj: Any, path: str | os.PathLike[str]) -> Path:
 
     The file is written beside its place and moved there at the end: whenever the process dies, the
     old file or the new one is there. An array that is held twice, as by tied parameters, is
-    written once.
+    written once. Arrays in the memory of the CPU are written from where they lie.
 
     Args:
         obj: Tensors, arrays, numbers, strings, None, and dictionaries, lists and tuples of them.
@@ -39,8 +46,8 @@ def save(obj: Any, path: str | os.PathLike[str]) -> Path:
         The path.
 
     Raises:
-        ValueError: the suffix is another one.
-        TypeError: `obj` holds something else.
+        ValueError: the suffix is another one, or `obj` holds itself.
+        TypeError: `obj` holds something else, or a dtype that the format does not know.
         ModuleNotFoundError: `.safetensors` without the `safetensors` package.
 
     >>> import tempfile
@@ -51,26 +58,23 @@ def save(obj: Any, path: str | os.PathLike[str]) -> Path:
     """
     path = Path(path)
     suffix = _suffix(path)
-    arrays: dict[str, np.ndarray[Any, Any]] = {}
-    structure = _take_apart(obj, "", arrays, {})
-    write = _write_npz if suffix == ".npz" else _write_safetensors
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
+    arrays: dict[str, Any] = {}
     try:
-        write(temporary, arrays, json.dumps(structure))
-        _flush(temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    _flush(path.parent)
+        structure = json.dumps(_take_apart(obj, "", arrays, {}))
+    except RecursionError:
+        raise ValueError(
+            "save: the checkpoint holds itself, or is nested too deeply. Pass a flatter one."
+        ) from None
+    write = _write_npz if suffix == ".npz" else _write_safetensors
+    write_whole(path, lambda temporary: write(temporary, arrays, structure))
     return path
 
 
 def load(path: str | os.PathLike[str]) -> Any:
     """Read what `save` wrote, or any `.safetensors` or `.npz` file of arrays, as Tensors.
 
-    Loading runs no code of the file, and reads all of it or raises.
+    Loading runs no code of the file, and reads all of it or raises. Arrays are read one by one, so
+    it needs the memory of the Tensors and once more that of the largest.
 
     Args:
         path: ends in `.npz` or `.safetensors`.
@@ -80,8 +84,10 @@ def load(path: str | os.PathLike[str]) -> Any:
         dictionary of Tensors.
 
     Raises:
-        ValueError: the file is truncated, corrupt or of another format; the message names it.
+        ValueError: the file is truncated, corrupt, of another format, or unpacks to more than 100
+            times its size; the message names it and says what is wrong.
         FileNotFoundError: there is no such file.
+        ModuleNotFoundError: `.safetensors` without the `safetensors` package.
 
     >>> import tempfile
     >>> lucid.load(lucid.save(Tensor([1.0, 2.0]), tempfile.mkdtemp() + "/x.npz"))
@@ -92,13 +98,17 @@ def load(path: str | os.PathLike[str]) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"load: there is no file {path}.")
     try:
-        arrays, text = (_read_npz if suffix == ".npz" else _read_safetensors)(path)
-        if text is None:
-            return {name: Tensor(array) for name, array in arrays.items()}
-        return _put_together(json.loads(text), arrays, {})
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError, RecursionError) as error:
+        with (_open_npz if suffix == ".npz" else _open_safetensors)(path) as file:
+            # Each array becomes a Tensor before the next one is read.
+            tensor = functools.cache(lambda name: Tensor(from_host(file.read(name))))
+            if file.structure is None:
+                return {name: tensor(name) for name in file.names}
+            return _put_together(json.loads(file.structure), tensor)
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:  # whatever zipfile, json and NumPy make of damaged bytes
         raise ValueError(
-            f"load: {path} is truncated, corrupt or no file of this format, and nothing was "
+            f"load: {path} is truncated, corrupt or no file that can be loaded, and nothing was "
             f"loaded ({type(error).__name__}: {error})."
         ) from error
 
@@ -109,29 +119,18 @@ def _suffix(path: Path) -> str:
     return path.suffix
 
 
-def _flush(path: str | os.PathLike[str]) -> None:
-    """Have the system put a file, or a directory's entries, onto the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 # --- Structure --------------------------------------------------------------------------------
 # In JSON, {"array": name} stands for an array, {"dict": [[key, value], ...]} for a dictionary,
 # {"tuple": [...]} for a tuple, a list for a list, and plain values for themselves.
 
 
-def _take_apart(
-    obj: Any, name: str, arrays: dict[str, np.ndarray[Any, Any]], seen: dict[int, str]
-) -> Any:
+def _take_apart(obj: Any, name: str, arrays: dict[str, Any], seen: dict[int, str]) -> Any:
     """`obj` as JSON; its arrays go into `arrays` under their dotted names."""
     data = obj.data if isinstance(obj, Tensor) else obj
-    if isinstance(data, (jax.Array, np.ndarray)):
+    if isinstance(data, (jax.Array, np.ndarray)) and _is_number(data.dtype):
         if id(data) not in seen:
-            seen[id(data)] = name or "tensor"
-            arrays[name or "tensor"] = np.asarray(data)
+            seen[id(data)] = unused = _unused(name, arrays)
+            arrays[unused] = data
         return {"array": seen[id(data)]}
     if obj is None or isinstance(obj, (bool, int, float, str)):
         return obj
@@ -147,90 +146,141 @@ def _take_apart(
     if isinstance(obj, (list, tuple)):
         items = [_take_apart(v, _join(name, i), arrays, seen) for i, v in enumerate(obj)]
         return items if isinstance(obj, list) else {"tuple": items}
+    of_dtype = f" of dtype {obj.dtype}" if hasattr(obj, "dtype") else ""
     raise TypeError(
         f"save: a checkpoint holds Tensors, arrays, numbers, strings, None, dictionaries, lists "
-        f'and tuples; got {type(obj).__name__} at "{name}".'
+        f'and tuples; got {type(obj).__name__}{of_dtype} at "{name}".'
     )
+
+
+def _is_number(dtype: Any) -> bool:
+    return any(jnp.issubdtype(dtype, kind) for kind in (np.number, np.bool_))
+
+
+def _unused(name: str, arrays: Mapping[str, Any]) -> str:
+    """A name like `name` that is free in a file: {"a": {"b": x}} and {"a.b": x} differ."""
+    name = name.replace("\0", "_") or "tensor"
+    while name in arrays or name in (_STRUCTURE, "__metadata__"):
+        name += "_"
+    return name
 
 
 def _join(name: str, key: object) -> str:
     return f"{name}.{key}" if name else str(key)
 
 
-def _put_together(
-    node: Any, arrays: Mapping[str, np.ndarray[Any, Any]], made: dict[str, Tensor]
-) -> Any:
+def _put_together(node: Any, tensor: Callable[[str], Tensor]) -> Any:
     if isinstance(node, list):
-        return [_put_together(item, arrays, made) for item in node]
+        return [_put_together(item, tensor) for item in node]
     if not isinstance(node, dict):
         return node
     ((kind, value),) = node.items()
     if kind == "array":
-        if value not in made:
-            made[value] = Tensor(arrays[value])
-        return made[value]
+        return tensor(value)
     if kind == "tuple":
-        return tuple(_put_together(item, arrays, made) for item in value)
+        return tuple(_put_together(item, tensor) for item in value)
     if kind == "dict":
-        return {key: _put_together(item, arrays, made) for key, item in value}
+        return {key: _put_together(item, tensor) for key, item in value}
     raise ValueError(f'unknown part "{kind}" in the structure')
 
 
 # --- Formats ----------------------------------------------------------------------------------
 
 
+class _File(NamedTuple):
+    """An open file of arrays."""
+
+    names: list[str]
+    structure: str | None  # as JSON; None in a file of another program
+    read: Callable[[str], np.ndarray[Any, Any]]
+
+
 def _write_npz(path: str, arrays: Mapping[str, Any], structure: str) -> None:
-    # NumPy's format knows no bfloat16: such arrays are stored as bytes, dtype and shape beside.
-    foreign = {n: [str(a.dtype), a.shape] for n, a in arrays.items() if a.dtype.kind == "V"}
-    stored = {
-        n: np.frombuffer(a.tobytes(), np.uint8) if n in foreign else a for n, a in arrays.items()
+    # NumPy's format knows its own dtypes (isbuiltin 0 or 1), but not bfloat16 (2): such arrays are
+    # stored as bytes, dtype and shape beside.
+    foreign = {
+        n: [a.dtype.name, a.shape] for n, a in arrays.items() if np.dtype(a.dtype).isbuiltin == 2
     }
     header = json.dumps({"structure": structure, "foreign": foreign}).encode()
     # As numpy.savez does it, which cannot take every name as a keyword.
     with zipfile.ZipFile(path, "w") as archive:
-        for name, array in {_STRUCTURE: np.frombuffer(header, np.uint8), **stored}.items():
+        for name, array in {_STRUCTURE: np.frombuffer(header, np.uint8), **arrays}.items():
+            host = np.asarray(array)
+            if name in foreign:
+                host = np.ascontiguousarray(host).reshape(-1).view(np.uint8)
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+                np.lib.format.write_array(member, host, allow_pickle=False)
 
 
-def _read_npz(path: Path) -> tuple[dict[str, Any], str | None]:
+@contextlib.contextmanager
+def _open_npz(path: Path) -> Iterator[_File]:
     with zipfile.ZipFile(path) as archive:
-        claimed = sum(member.file_size for member in archive.infolist())
-        compressed = sum(member.compress_size for member in archive.infolist())
-        if claimed > 1000 * max(compressed, 1):
-            raise ValueError(f"it claims to unpack to {claimed} bytes")
-        damaged = archive.testzip()
-        if damaged is not None:
-            raise ValueError(f"the part {damaged} is damaged")
-    with np.load(path, allow_pickle=False) as file:
-        names = [name for name in file.files if name != _STRUCTURE]
-        if len(names) == len(file.files):
-            return {name: file[name] for name in names}, None
-        header = json.loads(file[_STRUCTURE].tobytes())
-        arrays = {}
-        for name in names:
-            arrays[name] = file[name]
-            if name in header["foreign"]:
-                dtype, shape = header["foreign"][name]
-                arrays[name] = np.frombuffer(arrays[name].tobytes(), dtype).reshape(shape)
-        return arrays, header["structure"]
+        claimed, size = sum(m.file_size for m in archive.infolist()), path.stat().st_size
+        if claimed > _LARGEST_RATIO * size:
+            raise ValueError(
+                f"it claims to unpack to {claimed} bytes, more than {_LARGEST_RATIO} times its size"
+            )
+        members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+        foreign: dict[str, Any] = {}
+
+        def read(name: str) -> np.ndarray[Any, Any]:
+            array = _read_member(archive, members[name])
+            if name not in foreign:
+                return array
+            dtype, shape = foreign[name]
+            return array.view(dtype).reshape(shape)
+
+        if _STRUCTURE not in members:
+            yield _File(list(members), None, read)
+        else:
+            header = json.loads(read(_STRUCTURE).tobytes())
+            foreign.update(header["foreign"])
+            yield _File(list(members), header["structure"], read)
+
+
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray[Any, Any]:
+    """One array, whose header must claim just the bytes that are there."""
+    with archive.open(info) as member:
+        version = np.lib.format.read_magic(member)
+        read_header = np.lib.format.read_array_header_1_0
+        if version != (1, 0):
+            read_header = np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(member)
+        claimed, present = math.prod(shape) * dtype.itemsize, info.file_size - member.tell()
+    if dtype.hasobject:
+        raise ValueError(f'"{info.filename}" holds Python objects, which only code can load')
+    if claimed != present:
+        raise ValueError(f'"{info.filename}" claims {claimed} bytes of data and has {present}')
+    # Opened anew, since a member that was rewound does not compare its checksum.
+    with archive.open(info) as member:
+        return np.lib.format.read_array(member, allow_pickle=False)
+
+
+_IN_SAFETENSORS = {
+    "bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64",
+    "float16", "bfloat16", "float32", "float64", "complex64",
+}  # fmt: skip
 
 
 def _write_safetensors(path: str, arrays: Mapping[str, Any], structure: str) -> None:
     numpy_format = _safetensors().numpy
+    for name, array in arrays.items():
+        if array.dtype.name not in _IN_SAFETENSORS:
+            raise TypeError(
+                f'save: a .safetensors file holds no {array.dtype.name}, the dtype of "{name}". '
+                "Save it as .npz or in another dtype."
+            )
     # The writer takes the memory as it lies, so an array must lie in row-major order.
     contiguous = {name: np.ascontiguousarray(a).reshape(a.shape) for name, a in arrays.items()}
     numpy_format.save_file(contiguous, path, metadata={_STRUCTURE: structure})
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Any], str | None]:
-    package = _safetensors()
-    try:
-        with package.safe_open(path, framework="numpy") as file:
-            names, metadata = list(file.keys()), file.metadata() or {}
-            return {name: file.get_tensor(name) for name in names}, metadata.get(_STRUCTURE)
-    except package.SafetensorError as error:
-        raise ValueError(str(error)) from error
+@contextlib.contextmanager
+def _open_safetensors(path: Path) -> Iterator[_File]:
+    # Not mapped into memory: the pages of a mapped file would count beside the Tensors.
+    with _safetensors().safe_open(path, framework="numpy", backend="pread") as file:
+        structure = (file.metadata() or {}).get(_STRUCTURE)
+        yield _File(list(file.keys()), structure, file.get_tensor)
 
 
 def _safetensors() -> Any:

@@ -104,12 +104,61 @@ def test_jax_takes_a_tensor():
     np.testing.assert_array_equal(jax.jit(jnp.cos)(x.data), jnp.cos(x))
 
 
-def test_dlpack_both_ways():
-    x = Tensor(spaced(2, 3))
-    np.testing.assert_array_equal(np.from_dlpack(x), x.numpy())
-    np.testing.assert_array_equal(jnp.from_dlpack(x), x.numpy())
-    source = np.arange(6, dtype=np.float32).reshape(2, 3)
-    np.testing.assert_array_equal(Tensor(jnp.from_dlpack(source)).numpy(), source)
+def aligned(values):
+    """A copy at a multiple of 64 bytes, which is where JAX takes NumPy's memory over."""
+    memory = np.empty(values.nbytes + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    array = memory[start : start + values.nbytes].view(values.dtype).reshape(values.shape)
+    array[:] = values
+    return array
+
+
+@pytest.mark.parametrize("kind", [Tensor, nn.Parameter])
+def test_dlpack_hands_out_the_memory_itself(kind):
+    x = kind(spaced(2, 3))
+    for view in (np.from_dlpack(x), np.asarray(x)):
+        assert view.ctypes.data == x.data.unsafe_buffer_pointer()
+        np.testing.assert_array_equal(view, x.numpy())
+    assert jnp.from_dlpack(x).unsafe_buffer_pointer() == x.data.unsafe_buffer_pointer()
+    assert x.__dlpack_device__() == x.data.__dlpack_device__()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.int32, np.uint8])
+def test_from_dlpack_takes_the_memory_itself(dtype):
+    source = aligned((spaced(2, 3) * 10).astype(dtype))
+    before = source.copy()
+    x = lucid.from_dlpack(source)
+    assert (type(x), x.dtype, x.requires_grad) == (Tensor, dtype, False)
+    assert x.data.unsafe_buffer_pointer() == source.ctypes.data
+    np.testing.assert_array_equal(x.numpy(), before)
+
+
+def test_from_dlpack_copies_what_jax_cannot_take():
+    gaps = spaced(4, 6).astype(np.float32)[:, ::2]
+    wide = spaced(2, 3)
+    integers = np.array([3, -(2**31)])
+    shifted = aligned(spaced(7).astype(np.float32))[1:]
+    for source in (gaps, wide, integers, shifted):
+        x = lucid.from_dlpack(source)
+        assert x.data.unsafe_buffer_pointer() != source.ctypes.data
+        np.testing.assert_array_equal(x.numpy(), source.astype(x.dtype))
+    assert lucid.from_dlpack(wide).dtype == np.float32
+    with pytest.raises(OverflowError, match="the integers 4294967296 to 4294967296 do not fit"):
+        lucid.from_dlpack(np.array([2**32]))
+    with pytest.raises(TypeError, match=r"^from_dlpack: .* __dlpack__ is needed, got list\. Use"):
+        lucid.from_dlpack([1.0])
+    with jax.enable_x64(True):
+        assert lucid.from_dlpack(wide).dtype == np.float64
+
+
+def test_a_tensor_is_a_copy_of_numpys_array_in_either_byte_order():
+    for order in "<>":
+        source = spaced(2, 3).astype(f"{order}f4")
+        x = Tensor(source)
+        before = source.copy()
+        source[:] = 0
+        assert x.dtype == np.float32
+        np.testing.assert_array_equal(x.numpy(), before)
 
 
 def test_arrays_left_of_an_operator():

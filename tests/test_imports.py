@@ -18,7 +18,7 @@ ROOT = Path(lucid.__file__).parent
 
 # Each module may import those of its own line and of the lines above it.
 LAYERS = [
-    ["_version", "_typing", "_errors", "_epoch", "_handle"],
+    ["_version", "_typing", "_errors", "_epoch", "_files", "_handle"],
     ["_array"],
     ["ops"],
     ["_mode", "_op"],
@@ -29,9 +29,11 @@ LAYERS = [
     ["_tensor"],
     ["autograd", "_functions", "creation", "random"],
     ["_capture", "_program", "_jit"],
+    ["data"],
     ["nn"],
     ["optim"],
-    ["func", "utils", "serialization"],
+    ["func", "utils", "serialization", "onnx"],
+    ["_export"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 REQUIRED = {"jax", "jaxlib", "numpy"}
@@ -159,8 +161,8 @@ def test_an_import_starts_no_backend_and_loads_nothing_optional():
 
 PUBLIC = {
     f"{module.__name__}.{name}": getattr(module, name)
-    for module in (lucid, lucid.nn, lucid.nn.functional, lucid.nn.init, lucid.optim, lucid.random,
-                   lucid.autograd)
+    for module in (lucid, lucid.nn, lucid.nn.functional, lucid.nn.init, lucid.onnx, lucid.optim,
+                   lucid.random, lucid.autograd, lucid.data)
     for name in getattr(module, "__all__", None)
     or [n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__]
     if name[0] != "_"
@@ -174,13 +176,12 @@ CALLABLE = {
 WITHOUT_EXAMPLE = {
     "lucid.JitError",
     "lucid.optim.Optimizer",
-    "lucid.random.default_generator",
     "lucid.random.get_seed",
 }
 
 
 def test_all_names_what_exists():
-    for module in (lucid, lucid.nn, lucid.optim, lucid.autograd):
+    for module in (lucid, lucid.nn, lucid.optim, lucid.autograd, lucid.data):
         assert len(module.__all__) == len(set(module.__all__))
         assert all(hasattr(module, name) for name in module.__all__)
     assert len(CALLABLE) > 100

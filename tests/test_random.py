@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 
 import jax
 import numpy as np
@@ -143,6 +144,52 @@ def test_going_back_to_a_state():
     assert lucid.randn(3).tolist() == first
 
 
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_a_state_goes_through_a_file(tmp_path, suffix):
+    generator = lucid.random.Generator(2**63 + 5)
+    lucid.randn(2, generator=generator)
+    state = generator.state_dict()
+    path = lucid.save(state, tmp_path / f"generator{suffix}")
+    expected = [lucid.randn(3, generator=generator).tolist() for _ in range(2)]
+    other = lucid.random.Generator(1)
+    for saved in (state, lucid.load(path), {**state, "state": state["state"].numpy()}):
+        other.load_state_dict(saved)
+        assert other.initial_seed == 2**63 + 5
+        assert [lucid.randn(3, generator=other).tolist() for _ in range(2)] == expected
+
+
+def test_a_state_outlives_compiled_draws():
+    generator = lucid.random.Generator(4)
+    draw = lucid.jit(lambda: lucid.randn(3, generator=generator))
+    draw()
+    state = generator.state_dict()
+    expected = [draw().tolist() for _ in range(2)]
+    generator.load_state_dict(state)
+    with count_compiles(expect=0):
+        assert [draw().tolist() for _ in range(2)] == expected
+
+
+def test_a_state_that_does_not_fit_changes_nothing():
+    generator = lucid.random.Generator(4)
+    lucid.randn(2, generator=generator)
+    before = generator.state.tolist()
+    text = (
+        "load_state_dict: the state does not fit a Generator, and nothing was changed.\n"
+        "  missing: initial_seed\n"
+        "  unexpected: seed\n"
+        "  state: two words of uint32 are needed, got float32 of shape (3,)"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        generator.load_state_dict({"state": Tensor([1.0, 2.0, 3.0]), "seed": 1})
+    for seed in (-1, 2**64, True, 1.0, None):
+        line = f"initial_seed: an integer from 0 to 2**64 - 1 is needed, got {seed!r}"
+        with pytest.raises(ValueError, match=f"{re.escape(line)}$"):
+            generator.load_state_dict({**generator.state_dict(), "initial_seed": seed})
+    with pytest.raises(ValueError, match=r"a dictionary is needed, got int$"):
+        generator.load_state_dict(3)
+    assert (generator.state.tolist(), generator.initial_seed) == (before, 4)
+
+
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda g: pickle.loads(pickle.dumps(g))])
 def test_copies_of_generators(copied):
     generator = lucid.random.Generator(3)
@@ -168,3 +215,10 @@ def test_float64_under_x64():
         x = lucid.randn(3)
         assert x.dtype == np.float64
         assert (x.numpy() != x.numpy().astype(np.float32)).any()
+
+
+def test_a_generator_keeps_no_traced_state():
+    before = lucid.random.default_generator().state.numpy().copy()
+    with pytest.raises(lucid.JitError, match=r"^random numbers inside jax\.jit, .* Use lucid\.jit"):
+        jax.jit(lambda: lucid.randn(3).data)()
+    np.testing.assert_array_equal(lucid.random.default_generator().state.numpy(), before)

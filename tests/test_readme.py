@@ -59,13 +59,59 @@ def test_the_pure_function_has_a_gradient():
         assert parameter.grad.numpy() == pytest.approx(np.asarray(names["grads"][name]), rel=1e-5)
 
 
-def test_the_checkpoint_comes_back(tmp_path, monkeypatch):
+def test_a_training_is_taken_up_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = nn.Linear(3, 1)
+    dataset = lucid.data.TensorDataset(lucid.arange(10))
+    names = {
+        "lucid": lucid,
+        "model": model,
+        "optimizer": optim.Adam(model.parameters()),
+        "loader": lucid.data.DataLoader(dataset, 2, shuffle=True),
+    }
+    save, load = BLOCKS[3].split("\n\n")
+    batches = iter(names["loader"])
+    next(batches)
+    exec(save, names)
+    before = model.weight.numpy(), [x.tolist() for (x,) in batches], lucid.rand(2).tolist()
+    nn.init.zeros(model.weight)
+    exec(load, names)
+    after = model.weight.numpy(), [x.tolist() for (x,) in names["loader"]], lucid.rand(2).tolist()
+    assert (before[0] == after[0]).all() and before[1:] == after[1:]
+
+
+def lines_of(row):
+    """The lines of code in a row of the table "from / to"."""
+    (cells,) = re.findall(rf"^\| {re.escape(row)}[^|]* \|(.*)\|$", README.read_text(), flags=re.M)
+    return re.findall(r"`([^`]*)`", cells)
+
+
+def test_files_and_memory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = nn.Linear(3, 1)
     before = model.weight.numpy()
-    names = {"lucid": lucid, "model": model, "optimizer": optim.Adam(model.parameters())}
-    save, load = BLOCKS[3].strip().splitlines()
+    names = {"lucid": lucid, "model": model, "np": np, "array": np.arange(2.0, dtype=np.float32)}
+    (save,), (load,) = (
+        lines_of("lucid to a file"),
+        lines_of("PyTorch's `.safetensors` to lucid"),
+    )
     exec(save, names)
     nn.init.zeros(model.weight)
     exec(load, names)
     assert (model.weight.numpy() == before).all()
+    shared, exported, _ = lines_of("NumPy or torch memory")
+    names["x"] = eval(shared, names)
+    assert eval(exported, names).tolist() == [0, 1]
+
+
+def test_jax_optax_and_stablehlo(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    optax = pytest.importorskip("optax")
+    model, x = nn.Linear(3, 1), lucid.randn(2, 3)
+    names = {"lucid": lucid, "model": model, "x": x, "optax": optax}
+    exec(lines_of("JAX")[0], names)
+    assert names["pure"](names["state"], x.data)[0].tolist() == model(x).tolist()
+    assert isinstance(eval(lines_of("optax")[0], names), optim.Optimizer)
+    export, load = lines_of("StableHLO")
+    exec(export, names)
+    np.testing.assert_allclose(eval(load, names).numpy(), model(x).numpy(), rtol=1e-5)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from lucid._array import as_array
+from lucid._array import fitted
 from lucid._tensor import Tensor
 from lucid._typing import Array
 
@@ -23,25 +23,33 @@ def load_state(
     owner: str, targets: Mapping[str, Tensor], values: Mapping[str, Any], strict: bool
 ) -> IncompatibleKeys:
     """Assign `values` to the Tensors in `targets` by name, all of them or none."""
+    if not isinstance(values, Mapping):
+        raise TypeError(
+            f"load_state_dict: a dictionary of values by name is needed, got "
+            f"{type(values).__name__}."
+        )
     missing = [name for name in targets if name not in values]
     unexpected = [name for name in values if name not in targets]
     problems = []
     if strict and missing:
         problems.append(f"missing: {', '.join(missing)}")
     if strict and unexpected:
-        problems.append(f"unexpected: {', '.join(unexpected)}")
+        problems.append(f"unexpected: {', '.join(map(str, unexpected))}")
     loaded: dict[str, Array] = {}
     for name, target in targets.items():
         if name not in values:
             continue
         value = values[name]
-        array = as_array(value.data if isinstance(value, Tensor) else value)
-        if array.shape != target.shape:
-            problems.append(f"{name}: shape {array.shape} instead of {target.shape}")
+        try:
+            array = fitted(
+                value.data if isinstance(value, Tensor) else value, target.shape, target.dtype
+            )
+        except ValueError as error:
+            problems.append(f"{name}: {error}")
         else:
             # Bound to a device just if the target was, or else the next step compiles anew.
             place = target.data.sharding if target.data.committed else None
-            loaded[name] = jax.device_put(array.astype(target.dtype), place)
+            loaded[name] = jax.device_put(array, place)
     if problems:
         raise ValueError(
             f"load_state_dict: the state does not fit this {owner}, and nothing was changed.\n  "

@@ -64,8 +64,7 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if state.capture is not None:
-            state.capture.touch(self)
-            with jax.named_scope(type(self).__name__):
+            with state.capture.entered(self):
                 return self._call(args, kwargs)
         return self._call(args, kwargs)
 
@@ -401,11 +400,16 @@ class Module:
         Everything is checked before anything changes.
 
         Args:
-            state_dict: values by name: Tensors, or whatever a Tensor can be made of.
+            state_dict: values by name: Tensors, arrays of NumPy, JAX and PyTorch, or whatever else
+                a Tensor can be made of.
             strict: whether the names must be exactly those of `self.state_dict()`.
 
+        Returns:
+            The names that were missing and those that were unexpected; none if `strict`.
+
         Raises:
-            ValueError: names or shapes do not match; the message lists all of them.
+            ValueError: names, shapes or kinds of dtype do not match; the message lists all of them.
+            TypeError: `state_dict` is no dictionary.
 
         >>> a, b = nn.Linear(2, 1), nn.Linear(2, 1)
         >>> a.load_state_dict(b.state_dict())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from lucid._array import as_array
+from lucid._array import fitted
 from lucid._tensor import Tensor
 from lucid._typing import Array
 from lucid.nn.parameter import Parameter
@@ -97,10 +97,11 @@ def _read_state(
         if name not in state:
             continue
         value = state[name]
-        array = as_array(value.data if isinstance(value, Tensor) else value)
-        shape = slot.shape(param.data)
-        if array.shape != shape:
-            problems.append(f"{name}: shape {array.shape} instead of {shape}")
+        data = value.data if isinstance(value, Tensor) else value
+        try:
+            array = fitted(data, slot.shape(param.data), np.dtype(slot.dtype(param.data)))
+        except ValueError as error:
+            problems.append(f"{name}: {error}")
         else:
-            arrays[name] = place(array.astype(slot.dtype(param.data)), param.data)
+            arrays[name] = place(array, param.data)
     return arrays, problems

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lucid import Tensor, nn
 from tests.helpers import spaced
+
+ROOT = Path(__file__).parents[2]
 
 
 def net():
@@ -117,14 +123,69 @@ def test_loading_is_all_or_nothing_and_lists_all_problems():
         np.testing.assert_array_equal(value, before[name])
 
 
-def test_loading_a_value_that_is_no_number_changes_nothing():
+def test_loading_values_of_another_kind_changes_nothing_and_lists_them_all():
     module = net()
     before = values(module)
-    state = {**net().state_dict(), "2.bias": "text"}
-    with pytest.raises(TypeError, match="data must be numbers"):
+    state = {
+        **net().state_dict(),
+        "steps": np.float32(2.5),
+        "mean": np.ones(2, np.complex64),
+        "0.bias": None,
+        "2.weight": [[1.0, 2.0], [3.0]],
+        "2.bias": "text",
+        7: 1.0,
+    }
+    with pytest.raises(ValueError) as caught:
         module.load_state_dict(state)
+    lines = str(caught.value).split("\n  ")
+    assert lines[:4] == [
+        "load_state_dict: the state does not fit this Sequential, and nothing was changed.",
+        "unexpected: 7",
+        "mean: dtype complex64 instead of float32",
+        "steps: dtype float32 instead of int32",
+    ]
+    assert lines[4].startswith("0.bias: NoneType that gives no array (Tensor: data must be numb")
+    assert lines[5].startswith("2.weight: list that gives no array (")
+    assert lines[6].startswith("2.bias: str that gives no array (Tensor: data must be numbers")
+    assert len(lines) == 7
     for name, value in values(module).items():
         np.testing.assert_array_equal(value, before[name])
+
+
+def test_narrower_kinds_of_numbers_load():
+    module = net()
+    module.load_state_dict({**values(net()), "mean": np.array([3, -2]), "steps": np.True_})
+    assert (module.mean.tolist(), module.mean.dtype) == ([3.0, -2.0], np.float32)
+    assert (module.steps.item(), module.steps.dtype) == (1, np.int32)
+
+
+def test_the_state_must_be_a_dictionary():
+    with pytest.raises(TypeError, match=r"^load_state_dict: a dictionary .* is needed, got list"):
+        net().load_state_dict([1.0])
+
+
+def test_loading_keeps_devices():
+    code = """
+import jax, numpy as np
+from lucid import nn
+first, second = jax.devices()
+for device in (first, second):
+    source, target = nn.Linear(2, 3).to(second), nn.Linear(2, 3).to(device)
+    values = source.state_dict()
+    target.load_state_dict({"weight": values["weight"], "bias": values["bias"].numpy()})
+    for name, value in target.state_dict().items():
+        assert value.data.devices() == {device}
+        np.testing.assert_array_equal(value.numpy(), values[name].numpy())
+free = nn.Linear(2, 3)
+free.load_state_dict(nn.Linear(2, 3).state_dict())
+assert not free.weight.data.committed
+"""
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "PYTHONPATH": "."}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, **flags},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def test_not_strict():

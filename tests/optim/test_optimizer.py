@@ -422,6 +422,7 @@ def test_loading_lists_all_that_does_not_fit():
     state = {number: dict(slots) for number, slots in saved["state"].items()}
     del state[0]["exp_avg"]
     state[1]["exp_avg"] = Tensor([1.0])
+    state[1]["exp_avg_sq"] = np.ones(4, np.complex64)
     state[1]["other"] = Tensor(1.0)
     groups = [dict(group) for group in saved["param_groups"]]
     groups[1]["lrate"] = groups[1].pop("lr")
@@ -432,6 +433,7 @@ def test_loading_lists_all_that_does_not_fit():
         "state 0: missing: exp_avg",
         "state 1: unexpected: other",
         "state 1: exp_avg: shape (1,) instead of (4,)",
+        "state 1: exp_avg_sq: dtype complex64 instead of float32",
         "group 1: missing: lr",
         "group 1: unexpected: lrate",
     ]

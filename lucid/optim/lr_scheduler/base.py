@@ -191,11 +191,16 @@ class FactorLR(LRScheduler):
 
 
 def check_optimizer(scheduler: LRScheduler, optimizer: Any) -> None:
-    """Refuse what is not an Optimizer, before anything is written into it."""
+    """Refuse what is not an Optimizer with learning rates, before anything is written into it."""
     if not isinstance(optimizer, Optimizer):
         raise TypeError(
             f"{type(scheduler).__name__}: optimizer must be an Optimizer, got "
             f"{type(optimizer).__name__}."
+        )
+    if any("lr" not in group for group in optimizer.param_groups):
+        raise TypeError(
+            f"{type(scheduler).__name__}: {type(optimizer).__name__} has no learning rate in its "
+            "groups. Give the transformation a schedule of optax."
         )
 
 
