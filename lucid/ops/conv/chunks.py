@@ -69,10 +69,7 @@ class Pieces:
 
 
 def cut(form: Form, column_bytes: int) -> Pieces | None:
-    """The pieces of a form whose columns, on the side of more, take so many bytes.
-
-    None where that is little.
-    """
+    """The pieces of a form whose columns take so many bytes; None where that is little."""
     if column_bytes <= WHOLE:
         return None
     image = column_bytes // form.batch

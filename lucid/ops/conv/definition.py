@@ -2,7 +2,7 @@
 
 GPU and TPU compilers recognise these: a dilated left side is a transposed convolution, a dilated
 right side with batch and features exchanged is the gradient of a kernel. The CPU compiler is slow
-on most of them, hence `cpu`, which is tested against this module.
+on most of them, hence `lowerings`, which are tested against this module.
 """
 
 from __future__ import annotations

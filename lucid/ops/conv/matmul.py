@@ -35,25 +35,20 @@ def claims(out: str, form: Form) -> bool:
     return True
 
 
-def column_sizes(form: Form, on_small: tuple[int, ...] = ()) -> tuple[int, int]:
-    """Elements of the columns of large and of small, where the axes `on_small` are gathered.
+def traffic(form: Form, on_small: tuple[int, ...] = ()) -> int:
+    """Elements of the columns of both sides, where the axes `on_small` are gathered on small.
 
-    A side without axes of its own has no columns.
+    They decide the time. A side without axes of its own has no columns.
     """
     of_large, of_small = _sides(form, on_small)
     positions = form.batch * prod(axis.small for axis in of_large)
     large = form.large_channels * prod(axis.kernel for axis in of_large)
     small = form.small_channels * prod(axis.kernel for axis in of_small)
-    return positions * large * (len(on_small) < form.rank), positions * small * bool(on_small)
-
-
-def traffic(form: Form, on_small: tuple[int, ...] = ()) -> int:
-    """Elements of all columns, which decide the time."""
-    return sum(column_sizes(form, on_small))
+    return positions * (large * (len(on_small) < form.rank) + small * bool(on_small))
 
 
 def small(form: Form, large: Array, kernel: Array, on_small: tuple[int, ...] = ()) -> Array:
-    pieces = cut(form, large.dtype.itemsize * max(column_sizes(form, on_small)))
+    pieces = cut(form, large.dtype.itemsize * traffic(form, on_small))
     if pieces is None:
         return _small(form, large, kernel, on_small)
     opened = pieces.large.open(large)
@@ -67,7 +62,7 @@ def small(form: Form, large: Array, kernel: Array, on_small: tuple[int, ...] = (
 
 
 def large(form: Form, small: Array, kernel: Array, on_small: tuple[int, ...] = ()) -> Array:
-    pieces = cut(form, small.dtype.itemsize * max(column_sizes(form, on_small)))
+    pieces = cut(form, small.dtype.itemsize * traffic(form, on_small))
     if pieces is None:
         return _large(form, small, kernel, on_small)
     opened = pieces.small.open(small)
@@ -81,7 +76,7 @@ def large(form: Form, small: Array, kernel: Array, on_small: tuple[int, ...] = (
 
 
 def kernel(form: Form, small: Array, large: Array, on_small: tuple[int, ...] = ()) -> Array:
-    pieces = cut(form, small.dtype.itemsize * max(column_sizes(form, on_small)))
+    pieces = cut(form, small.dtype.itemsize * traffic(form, on_small))
     if pieces is None:
         return _kernel(form, small, large, on_small)
     opened_small, opened_large = pieces.small.open(small), pieces.large.open(large)

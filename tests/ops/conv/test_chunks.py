@@ -35,7 +35,7 @@ CUTS = ("one image", "two images", "one row", "two rows")
 def limit_pieces(monkeypatch, form, size, lowering):
     """Set the limits so that a piece of `form`, in float64 by `lowering`, has a size of CUTS."""
     on_small = balanced.axes_on_small(form) if lowering == "balanced" else ()
-    columns = 8 * max(matmul.column_sizes(form, on_small))
+    columns = 8 * matmul.traffic(form, on_small)
     image = columns // form.batch
     row = image // form.small[0]
     piece = {"one image": image, "two images": 2 * image, "one row": row, "two rows": 2 * row}[size]
