@@ -106,6 +106,28 @@ def test_the_stream_does_not_depend_on_jaxs_configuration():
     np.testing.assert_allclose(jax.random.normal(own, (4,)), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("draw", "sample"),
+    [
+        (lucid.randn, jax.random.normal),
+        (lucid.rand, jax.random.uniform),
+        (
+            lambda shape: lucid.random.randint(-3, 9, shape),
+            lambda key, shape: jax.random.randint(key, shape, -3, 9),
+        ),
+        (
+            lambda shape: lucid.random.bernoulli(lucid.full(shape, 0.3)),
+            lambda key, shape: jax.random.bernoulli(key, 0.3, shape),
+        ),
+    ],
+    ids=["normal", "uniform", "randint", "bernoulli"],
+)
+def test_the_numbers_are_those_of_jax(draw, sample):
+    key = jax.random.wrap_key_data(np.array([0, 0], np.uint32), impl="threefry2x32")
+    _, own = jax.random.split(key)
+    np.testing.assert_array_equal(draw((2, 3, 5)).numpy(), np.asarray(sample(own, (2, 3, 5))))
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2**32 - 1, 2**32, 2**64 - 1])
 def test_all_seeds_of_64_bits_count(seed):
     a, b = lucid.random.Generator(seed), lucid.random.Generator(seed ^ (1 << 40))
