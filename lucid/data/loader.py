@@ -241,8 +241,8 @@ def _ahead(make: Callable[[Any], Any], work: Iterable[Any], count: int) -> Itera
         yield from map(make, work)
         return
     # JAX's settings belong to a thread; those of the user's thread hold for its batches.
-    x64 = jax.config.jax_enable_x64  # type: ignore[attr-defined]
-    device = jax.config.jax_default_device  # type: ignore[attr-defined]
+    settings: Any = jax.config  # the types of some JAX leave these two out
+    x64, device = settings.jax_enable_x64, settings.jax_default_device
 
     def make_there(item: Any) -> Any:
         with jax.enable_x64(x64), jax.default_device(device):
