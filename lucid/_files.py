@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,14 +13,16 @@ def write_whole(path: Path, write: Callable[[str], object]) -> None:
 
     Whenever the process dies, the old file or the new one is there.
     """
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    temporary.touch(exist_ok=False)
+    mode = temporary.stat().st_mode
     try:
-        write(temporary)
+        write(str(temporary))
+        temporary.chmod(mode)  # a library may have made the file anew, for its owner alone
         _flush(temporary)
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     _flush(path.parent)
 

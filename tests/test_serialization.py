@@ -154,6 +154,13 @@ def test_what_cannot_be_saved_leaves_the_old_file(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
+def test_others_may_read_the_file_as_far_as_the_umask_says(tmp_path, suffix):
+    (tmp_path / "plain").touch()
+    lucid.save(Tensor(1.0), tmp_path / f"one{suffix}")
+    assert (tmp_path / f"one{suffix}").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_equal_dotted_names_stay_apart(tmp_path, suffix):
     one, two, three = (Tensor(RNG.standard_normal(3)) for _ in range(3))
     for saved in (
