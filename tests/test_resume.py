@@ -14,7 +14,8 @@ import lucid
 
 ROOT = Path(lucid.__file__).parent.parent
 
-# At the step `fatal` a timer of up to 50 ms is set that kills the process wherever it then is.
+# At the step `fatal` a timer of up to 20 ms is set that kills the process wherever it then is. The
+# last step leaves no checkpoint, so that a resumed process always has a step to be killed at.
 SCRIPT = """
 import os, random, signal, sys, threading
 import numpy as np
@@ -70,13 +71,13 @@ killer = None
 while step < last:
     for x, y, number in loader:
         if killer is None and step >= fatal:
-            delay = random.uniform(0, 0.05)
+            delay = random.uniform(0, 0.02)
             killer = threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL))
             killer.start()
         losses.append(train(x, y).item())
         order += number.tolist()
         step += 1
-        if step % 4 == 0:
+        if step % 4 == 0 and step < last:
             save(path)
         if step == last:
             break
