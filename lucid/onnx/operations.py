@@ -1,7 +1,8 @@
 """The operations of lucid as nodes of an ONNX graph: one table from functions to translations.
 
 A translation is called with the graph, the first result, and the arguments of the function by
-name; it adds nodes and returns the name of the result, or the names of several.
+name; it adds nodes and returns the name of the result, or the names of several. It raises
+NotImplementedError, with the reason, for arguments that ONNX cannot express.
 """
 
 from __future__ import annotations
@@ -18,8 +19,6 @@ from lucid.ops import shape as shapes
 from lucid.ops.conv import check_conv_args, conv, conv_transpose
 
 Names = str | list[str]
-
-
 Translation = Callable[..., Names]
 
 
@@ -60,11 +59,6 @@ def integers(values: Any) -> np.ndarray[Any, Any]:
     return np.asarray(values, np.int64)
 
 
-def unsupported(reason: str) -> NotImplementedError:
-    """What a translation raises for arguments that it cannot express."""
-    return NotImplementedError(reason)
-
-
 # --- Activations and elementwise functions ----------------------------------------------------
 
 
@@ -99,7 +93,7 @@ def square(g: Graph, y: Value, /, a: Any) -> Names:
 
 def div(g: Graph, y: Value, /, a: Any, b: Any, floor: bool) -> Names:
     if floor:
-        raise unsupported("floor=True has no counterpart in ONNX.")
+        raise NotImplementedError("floor=True has no counterpart in ONNX.")
     return g.node("Div", g.cast(a, y.dtype), g.cast(b, y.dtype))
 
 
@@ -123,7 +117,7 @@ def linear(g: Graph, y: Value, /, x: Any, weight: Any, bias: Any) -> Names:
 
 def check_batched(x: Any, rank: int) -> None:
     if len(x.shape) != rank + 2:
-        raise unsupported(
+        raise NotImplementedError(
             f"it needs an input (N, C, *spatial) of {rank + 2} axes, got shape {x.shape}."
         )
 
@@ -282,7 +276,7 @@ def adaptive(op_type: str) -> Translation:
         if all(m == 1 for _, m in pairs):
             return g.node(f"Global{op_type}", x)
         if any(n % m for n, m in pairs):
-            raise unsupported(
+            raise NotImplementedError(
                 f"output_size={output_size} must divide the input's size, got {x.shape[2:]}."
             )
         kernel = [n // m for n, m in pairs]
@@ -306,7 +300,7 @@ def reshaped(g: Graph, y: Value, x: Any, before: Sequence[Any]) -> Names:
         for i, n in enumerate(y.shape)
     ]
     if target.count(-1) > 1:
-        raise unsupported("more than one axis of the result depends on the batch size.")
+        raise NotImplementedError("more than one axis of the result depends on the batch size.")
     return g.node("Reshape", x, integers(target))
 
 
@@ -331,7 +325,7 @@ def split(g: Graph, y: Value, /, a: Any, axis: int, **pieces: Any) -> Names:
     if len(sizes) == 1:
         return [g.operand(a)]
     if any(isinstance(n, str) for n in sizes):
-        raise unsupported("the batch cannot be split.")
+        raise NotImplementedError("the batch cannot be split.")
     names: list[str] = g.node("Split", a, integers(sizes), n_outputs=len(sizes), axis=axis)
     return names
 
@@ -343,7 +337,7 @@ def pad(g: Graph, y: Value, /, a: Any, pad_width: Any, value: Any) -> Names:
 
 def take(g: Graph, y: Value, /, a: Any, starts: Any, arrays: Any, selection: Any) -> Names:
     if arrays or isinstance(starts, Value):
-        raise unsupported("an index array has no translation; use integers and slices.")
+        raise NotImplementedError("an index array has no translation; use integers and slices.")
     x: Any = a
     before = list(a.shape)
     items = [item for item in selection.items if item is not None]
@@ -353,7 +347,9 @@ def take(g: Graph, y: Value, /, a: Any, starts: Any, arrays: Any, selection: Any
         if span == a.shape[axis] and step == 1:
             continue
         if isinstance(span, str):
-            raise unsupported(f"the part of axis {axis} that is taken depends on the batch size.")
+            raise NotImplementedError(
+                f"the part of axis {axis} that is taken depends on the batch size."
+            )
         first, last = (start, start + span) if step > 0 else (start + span - 1, start - 1)
         last = last if last >= 0 else np.iinfo(np.int64).min
         x = g.node("Slice", x, *(integers([v]) for v in (first, last, axis, step)))
