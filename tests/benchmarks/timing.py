@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 Candidates = dict[str, Callable[[], object]]
 SLOW = 0.3
+PAUSE = 0.02
 
 
 def interleave(
@@ -18,8 +19,9 @@ def interleave(
 ) -> dict[str, float]:
     """Seconds per call of each candidate: the median over rounds, or another `summary` of them.
 
-    Each round gives every candidate a block of calls of about `block` seconds, with a pause
-    between blocks, since the idle threads of one runtime spin and would slow the next one down.
+    Each round gives every candidate a block of calls of about `block` seconds. Before each is a
+    pause of `PAUSE`, since the idle threads of one runtime spin for a while and slow the next one
+    down: after 5 ms, whoever follows PyTorch still reads up to a fifth too much.
     A call of more than `SLOW` seconds is timed in one round only. `min` as the summary disregards
     what other programs on the machine add.
     """
@@ -35,7 +37,7 @@ def interleave(
         for name, run in candidates.items():
             if i > 0 and times[name][0] > SLOW:
                 continue
-            time.sleep(0.005)
+            time.sleep(PAUSE)
             start = time.perf_counter()
             for _ in range(calls[name]):
                 run()
