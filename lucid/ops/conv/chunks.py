@@ -8,7 +8,11 @@ pages at every call.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from typing import cast
 
+import jax
+import jax.numpy as jnp
 from jax import Array, lax
 
 from lucid.ops.conv.geometry import Form
@@ -101,3 +105,54 @@ def cut(form: Form, column_bytes: int) -> Pieces | None:
         Strips(1, per_image, rows, rows, 0, form.small[0]),
         Strips(1, per_image, step, reach, form.padding[0], form.large[0]),
     )
+
+
+# The three maps in pieces. `run` computes the map of a piece from its form and operands.
+
+
+def small(form: Form, column_bytes: int, run: Callable[[Form, Array], Array], large: Array) -> Array:
+    pieces = cut(form, column_bytes)
+    if pieces is None:
+        return run(form, large)
+    opened = pieces.large.open(large)
+
+    def step(t: Array, out: Array) -> Array:
+        return pieces.small.add(out, t, run(pieces.form, pieces.large.at(opened, t)))
+
+    out = pieces.small.open(jnp.zeros(form.small_shape, large.dtype))
+    return pieces.small.close(lax.fori_loop(0, pieces.count, step, out))
+
+
+def large(form: Form, column_bytes: int, run: Callable[[Form, Array], Array], small: Array) -> Array:
+    pieces = cut(form, column_bytes)
+    if pieces is None:
+        return run(form, small)
+    opened = pieces.small.open(small)
+
+    def step(t: Array, out: Array) -> Array:
+        return pieces.large.add(out, t, run(pieces.form, pieces.small.at(opened, t)))
+
+    out = pieces.large.open(jnp.zeros(form.large_shape, small.dtype))
+    return pieces.large.close(lax.fori_loop(0, pieces.count, step, out))
+
+
+def kernel(
+    form: Form,
+    column_bytes: int,
+    run: Callable[[Form, Array, Array], Array],
+    small: Array,
+    large: Array,
+) -> Array:
+    """The sum over pieces, in whatever shape `run` returns."""
+    pieces = cut(form, column_bytes)
+    if pieces is None:
+        return run(form, small, large)
+    opened_small, opened_large = pieces.small.open(small), pieces.large.open(large)
+
+    def piece(t: Array) -> Array:
+        x, y = pieces.small.at(opened_small, t), pieces.large.at(opened_large, t)
+        return run(pieces.form, x, y)
+
+    shape = jax.eval_shape(piece, 0).shape
+    zeros = jnp.zeros(shape, small.dtype)
+    return cast(Array, lax.fori_loop(0, pieces.count, lambda t, sum_: sum_ + piece(t), zeros))

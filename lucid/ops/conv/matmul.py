@@ -18,12 +18,11 @@ the same columns twice, as both gradients do, the compiler computes them once.
 from __future__ import annotations
 
 from math import prod
-from typing import cast
 
 import jax.numpy as jnp
 from jax import Array, lax
 
-from lucid.ops.conv.chunks import cut
+from lucid.ops.conv import chunks
 from lucid.ops.conv.geometry import Axis, Form
 from lucid.ops.conv.windows import gather, scatter
 
@@ -48,65 +47,47 @@ def traffic(form: Form, on_small: tuple[int, ...] = ()) -> int:
 
 
 def small(form: Form, large: Array, kernel: Array, on_small: tuple[int, ...] = ()) -> Array:
-    pieces = cut(form, large.dtype.itemsize * traffic(form, on_small))
-    if pieces is None:
-        return _small(form, large, kernel, on_small)
-    opened = pieces.large.open(large)
+    rows = _rows(form, kernel, on_small)
 
-    def step(t: Array, out: Array) -> Array:
-        piece = _small(pieces.form, pieces.large.at(opened, t), kernel, on_small)
-        return pieces.small.add(out, t, piece)
+    def run(form: Form, large: Array) -> Array:
+        of_large, of_small = _sides(form, on_small)
+        windows = _product(rows, _columns(form, of_large, large), over=(2, 1))
+        return _add_windows(form, of_small, form.small_channels, windows)
 
-    out = pieces.small.open(jnp.zeros(form.small_shape, large.dtype))
-    return pieces.small.close(lax.fori_loop(0, pieces.count, step, out))
+    return chunks.small(form, large.dtype.itemsize * traffic(form, on_small), run, large)
 
 
 def large(form: Form, small: Array, kernel: Array, on_small: tuple[int, ...] = ()) -> Array:
-    pieces = cut(form, small.dtype.itemsize * traffic(form, on_small))
-    if pieces is None:
-        return _large(form, small, kernel, on_small)
-    opened = pieces.small.open(small)
+    rows = _rows(form, kernel, on_small)
 
-    def step(t: Array, out: Array) -> Array:
-        piece = _large(pieces.form, pieces.small.at(opened, t), kernel, on_small)
-        return pieces.large.add(out, t, piece)
+    def run(form: Form, small: Array) -> Array:
+        of_large, of_small = _sides(form, on_small)
+        windows = _product(rows, _columns(form, of_small, small), over=(1, 1))
+        return _add_windows(form, of_large, form.large_channels, windows)
 
-    out = pieces.large.open(jnp.zeros(form.large_shape, small.dtype))
-    return pieces.large.close(lax.fori_loop(0, pieces.count, step, out))
+    return chunks.large(form, small.dtype.itemsize * traffic(form, on_small), run, small)
 
 
 def kernel(form: Form, small: Array, large: Array, on_small: tuple[int, ...] = ()) -> Array:
-    pieces = cut(form, small.dtype.itemsize * traffic(form, on_small))
-    if pieces is None:
-        return _kernel(form, small, large, on_small)
-    opened_small, opened_large = pieces.small.open(small), pieces.large.open(large)
+    def run(form: Form, small: Array, large: Array) -> Array:
+        of_large, of_small = _sides(form, on_small)
+        x, y = _columns(form, of_small, small), _columns(form, of_large, large)
+        # A long sum is up to twice as fast with the more rows on the left.
+        more_of_small = x.shape[1] > y.shape[1]
+        over = (2, 2)
+        return _product(x, y, over) if more_of_small else _product(y, x, over).mT
 
-    def step(t: Array, total: Array) -> Array:
-        x, y = pieces.small.at(opened_small, t), pieces.large.at(opened_large, t)
-        return total + _kernel(pieces.form, x, y, on_small)
-
-    zeros = jnp.zeros(form.kernel_shape, small.dtype)
-    return cast(Array, lax.fori_loop(0, pieces.count, step, zeros))
-
-
-def _small(form: Form, large: Array, kernel: Array, on_small: tuple[int, ...]) -> Array:
-    of_large, of_small = _sides(form, on_small)
-    windows = _rows(form, kernel, on_small) @ _columns(form, of_large, large)
-    return _add_windows(form, of_small, form.small_channels, windows)
-
-
-def _large(form: Form, small: Array, kernel: Array, on_small: tuple[int, ...]) -> Array:
-    of_large, of_small = _sides(form, on_small)
-    windows = _rows(form, kernel, on_small).mT @ _columns(form, of_small, small)
-    return _add_windows(form, of_large, form.large_channels, windows)
-
-
-def _kernel(form: Form, small: Array, large: Array, on_small: tuple[int, ...]) -> Array:
-    of_large, of_small = _sides(form, on_small)
-    x, y = _columns(form, of_small, small), _columns(form, of_large, large)
-    # A long sum is up to twice as fast with the more rows on the left.
-    rows = x @ y.mT if x.shape[1] > y.shape[1] else (y @ x.mT).mT
+    column_bytes = small.dtype.itemsize * traffic(form, on_small)
+    rows = chunks.kernel(form, column_bytes, run, small, large)
     return _kernel_of_rows(form, rows, on_small)
+
+
+def _product(a: Array, b: Array, over: tuple[int, int]) -> Array:
+    """Matrix products, group by group, that sum over one axis of a and one of b."""
+    if len(a) > 1:
+        return lax.dot_general(a, b, (((over[0],), (over[1],)), ((0,), (0,))))
+    # XLA would copy an operand of a batched product that it has to transpose.
+    return lax.dot_general(a[0], b[0], (((over[0] - 1,), (over[1] - 1,)), ((), ())))[None]
 
 
 def _sides(form: Form, on_small: tuple[int, ...]) -> tuple[Side, Side]:
