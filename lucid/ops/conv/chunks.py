@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import cast
+from typing import TypeAlias, cast
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,10 @@ from jax import Array, lax
 
 from lucid.ops.conv.geometry import Form
 from lucid.ops.conv.windows import pad_axis
+
+# What computes a map of one piece, from the piece's form and its operands.
+Run: TypeAlias = Callable[[Form, Array], Array]
+RunPair: TypeAlias = Callable[[Form, Array, Array], Array]
 
 WHOLE = 13 << 20  # columns of at most so many bytes are not cut: with the product, about 32 MiB
 IMAGE = 24 << 20  # columns of one image are cut, by rows, only where they take more than this
@@ -46,7 +50,7 @@ class Strips:
         x = x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
         return pad_axis(x, 2, -self.low, self.rows + self.low - x.shape[2])
 
-    def at(self, x: Array, t: Array) -> Array:
+    def at(self, x: Array, t: Array | int) -> Array:
         """Piece number t."""
         sizes = (self.images, 1, x.shape[2], self.length, *x.shape[4:])
         return lax.dynamic_slice(x, self._start(x, t), sizes).squeeze(1)
@@ -57,7 +61,7 @@ class Strips:
             piece = piece + self.at(x, t)
         return lax.dynamic_update_slice(x, piece[:, None], self._start(x, t))
 
-    def _start(self, x: Array, t: Array) -> list[Array | int]:
+    def _start(self, x: Array, t: Array | int) -> list[Array | int]:
         row = t % self.per_image * self.step
         return [0, t // self.per_image, 0, row, *(0 for _ in x.shape[4:])]
 
@@ -107,10 +111,8 @@ def cut(form: Form, column_bytes: int) -> Pieces | None:
     )
 
 
-# The three maps in pieces. `run` computes the map of a piece from its form and operands.
-
-
-def small(form: Form, column_bytes: int, run: Callable[[Form, Array], Array], large: Array) -> Array:
+def small(form: Form, column_bytes: int, run: Run, large: Array) -> Array:
+    """small in pieces: `run(form, large)` computes that of a piece."""
     pieces = cut(form, column_bytes)
     if pieces is None:
         return run(form, large)
@@ -123,7 +125,8 @@ def small(form: Form, column_bytes: int, run: Callable[[Form, Array], Array], la
     return pieces.small.close(lax.fori_loop(0, pieces.count, step, out))
 
 
-def large(form: Form, column_bytes: int, run: Callable[[Form, Array], Array], small: Array) -> Array:
+def large(form: Form, column_bytes: int, run: Run, small: Array) -> Array:
+    """large in pieces: `run(form, small)` computes that of a piece."""
     pieces = cut(form, column_bytes)
     if pieces is None:
         return run(form, small)
@@ -136,23 +139,17 @@ def large(form: Form, column_bytes: int, run: Callable[[Form, Array], Array], sm
     return pieces.large.close(lax.fori_loop(0, pieces.count, step, out))
 
 
-def kernel(
-    form: Form,
-    column_bytes: int,
-    run: Callable[[Form, Array, Array], Array],
-    small: Array,
-    large: Array,
-) -> Array:
-    """The sum over pieces, in whatever shape `run` returns."""
+def kernel(form: Form, column_bytes: int, run: RunPair, small: Array, large: Array) -> Array:
+    """The kernel's map in pieces: the sum of `run(form, small, large)`, whatever its shape is."""
     pieces = cut(form, column_bytes)
     if pieces is None:
         return run(form, small, large)
     opened_small, opened_large = pieces.small.open(small), pieces.large.open(large)
 
-    def piece(t: Array) -> Array:
+    def piece(t: Array | int) -> Array:
         x, y = pieces.small.at(opened_small, t), pieces.large.at(opened_large, t)
         return run(pieces.form, x, y)
 
-    shape = jax.eval_shape(piece, 0).shape
-    zeros = jnp.zeros(shape, small.dtype)
-    return cast(Array, lax.fori_loop(0, pieces.count, lambda t, sum_: sum_ + piece(t), zeros))
+    zeros = jnp.zeros(jax.eval_shape(piece, 0).shape, small.dtype)
+    total = lax.fori_loop(0, pieces.count, lambda t, total: total + piece(t), zeros)
+    return cast(Array, total)

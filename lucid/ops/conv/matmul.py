@@ -20,7 +20,7 @@ from __future__ import annotations
 from math import prod
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
 from lucid.ops.conv import chunks
 from lucid.ops.conv.geometry import Axis, Form
@@ -51,18 +51,18 @@ def small(form: Form, large: Array, kernel: Array, on_small: tuple[int, ...] = (
 
     def run(form: Form, large: Array) -> Array:
         of_large, of_small = _sides(form, on_small)
-        windows = _product(rows, _columns(form, of_large, large), over=(2, 1))
+        windows = rows @ _columns(form, of_large, large)
         return _add_windows(form, of_small, form.small_channels, windows)
 
     return chunks.small(form, large.dtype.itemsize * traffic(form, on_small), run, large)
 
 
 def large(form: Form, small: Array, kernel: Array, on_small: tuple[int, ...] = ()) -> Array:
-    rows = _rows(form, kernel, on_small)
+    rows = _rows(form, kernel, on_small).mT
 
     def run(form: Form, small: Array) -> Array:
         of_large, of_small = _sides(form, on_small)
-        windows = _product(rows, _columns(form, of_small, small), over=(1, 1))
+        windows = rows @ _columns(form, of_small, small)
         return _add_windows(form, of_large, form.large_channels, windows)
 
     return chunks.large(form, small.dtype.itemsize * traffic(form, on_small), run, small)
@@ -74,20 +74,17 @@ def kernel(form: Form, small: Array, large: Array, on_small: tuple[int, ...] = (
         x, y = _columns(form, of_small, small), _columns(form, of_large, large)
         # A long sum is up to twice as fast with the more rows on the left.
         more_of_small = x.shape[1] > y.shape[1]
-        over = (2, 2)
-        return _product(x, y, over) if more_of_small else _product(y, x, over).mT
+        return _product(x, y) if more_of_small else _product(y, x).mT
 
     column_bytes = small.dtype.itemsize * traffic(form, on_small)
     rows = chunks.kernel(form, column_bytes, run, small, large)
     return _kernel_of_rows(form, rows, on_small)
 
 
-def _product(a: Array, b: Array, over: tuple[int, int]) -> Array:
-    """Matrix products, group by group, that sum over one axis of a and one of b."""
-    if len(a) > 1:
-        return lax.dot_general(a, b, (((over[0],), (over[1],)), ((0,), (0,))))
-    # XLA would copy an operand of a batched product that it has to transpose.
-    return lax.dot_general(a[0], b[0], (((over[0] - 1,), (over[1] - 1,)), ((), ())))[None]
+def _product(x: Array, y: Array) -> Array:
+    """x @ y^T, group by group."""
+    # Of a batched product, even of one, XLA copies the transposed operand.
+    return (x[0] @ y[0].T)[None] if len(x) == 1 else x @ y.mT
 
 
 def _sides(form: Form, on_small: tuple[int, ...]) -> tuple[Side, Side]:
