@@ -116,25 +116,16 @@ def _overlap_add(axes: Sequence[Axis], windows: Array, at: int, along: range) ->
         for i, tap in zip(along, taps, strict=True):
             starts = axes[i].dilation * tap - axes[i].padding
             shifts[i], residues[i] = divmod(starts, axes[i].stride)
-        term = _at(windows, at, taps)
+        term = windows[(*[slice(None)] * at, *taps)]
         ends = zip(shifts, lengths, term.shape[-len(axes) :], strict=True)
         term = pad_axes(term, [(low, n - low - h) for low, n, h in ends])
         phase = tuple(residues)
-        phases[phase] = lax.add(phases[phase], term) if phase in phases else term
+        phases[phase] = phases[phase] + term if phase in phases else term
     large = join_phases(phases, tuple(stride))
     crops = [(0, 0)] * len(axes)
     for i in along:
         crops[i] = (0, axes[i].large - stride[i] * lengths[i])
     return pad_axes(large, crops)
-
-
-def _at(windows: Array, at: int, taps: tuple[int, ...]) -> Array:
-    """windows[..., *taps, ...], which takes JAX ten times as long to trace."""
-    start = [0] * windows.ndim
-    stop = list(windows.shape)
-    start[at : at + len(taps)] = taps
-    stop[at : at + len(taps)] = [tap + 1 for tap in taps]
-    return lax.squeeze(lax.slice(windows, start, stop), range(at, at + len(taps)))
 
 
 def join_phases(phases: dict[tuple[int, ...], Array], stride: tuple[int, ...]) -> Array:
