@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TypeAlias, cast
+from typing import Literal, TypeAlias, cast
 
 import jax
 import jax.numpy as jnp
@@ -50,7 +50,7 @@ class Strips:
         x = x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
         return pad_axis(x, 2, -self.low, self.rows + self.low - x.shape[2])
 
-    def at(self, x: Array, t: Array | int) -> Array:
+    def at(self, x: Array, t: Array) -> Array:
         """Piece number t."""
         sizes = (self.images, 1, x.shape[2], self.length, *x.shape[4:])
         return lax.dynamic_slice(x, self._start(x, t), sizes).squeeze(1)
@@ -61,7 +61,7 @@ class Strips:
             piece = piece + self.at(x, t)
         return lax.dynamic_update_slice(x, piece[:, None], self._start(x, t))
 
-    def _start(self, x: Array, t: Array | int) -> list[Array | int]:
+    def _start(self, x: Array, t: Array) -> list[Array | int]:
         row = t % self.per_image * self.step
         return [0, t // self.per_image, 0, row, *(0 for _ in x.shape[4:])]
 
@@ -111,42 +111,32 @@ def cut(form: Form, column_bytes: int) -> Pieces | None:
     )
 
 
-def small(form: Form, column_bytes: int, run: Run, large: Array) -> Array:
-    """small in pieces: `run(form, large)` computes that of a piece."""
+def joined(
+    out: Literal["small", "large"], form: Form, column_bytes: int, run: Run, x: Array
+) -> Array:
+    """small from large, or large from small, in pieces: `run` computes that of a piece."""
     pieces = cut(form, column_bytes)
     if pieces is None:
-        return run(form, large)
-    opened = pieces.large.open(large)
+        return run(form, x)
+    small, large = pieces.small, pieces.large
+    source, target = (large, small) if out == "small" else (small, large)
+    opened = source.open(x)
 
-    def step(t: Array, out: Array) -> Array:
-        return pieces.small.add(out, t, run(pieces.form, pieces.large.at(opened, t)))
+    def step(t: Array, result: Array) -> Array:
+        return target.add(result, t, run(pieces.form, source.at(opened, t)))
 
-    out = pieces.small.open(jnp.zeros(form.small_shape, large.dtype))
-    return pieces.small.close(lax.fori_loop(0, pieces.count, step, out))
-
-
-def large(form: Form, column_bytes: int, run: Run, small: Array) -> Array:
-    """large in pieces: `run(form, small)` computes that of a piece."""
-    pieces = cut(form, column_bytes)
-    if pieces is None:
-        return run(form, small)
-    opened = pieces.small.open(small)
-
-    def step(t: Array, out: Array) -> Array:
-        return pieces.large.add(out, t, run(pieces.form, pieces.small.at(opened, t)))
-
-    out = pieces.large.open(jnp.zeros(form.large_shape, small.dtype))
-    return pieces.large.close(lax.fori_loop(0, pieces.count, step, out))
+    zeros = target.open(jnp.zeros(getattr(form, f"{out}_shape"), x.dtype))
+    return target.close(lax.fori_loop(0, pieces.count, step, zeros))
 
 
-def kernel(form: Form, column_bytes: int, run: RunPair, small: Array, large: Array) -> Array:
-    """The kernel's map in pieces: the sum of `run(form, small, large)`, whatever its shape is."""
+def summed(form: Form, column_bytes: int, run: RunPair, small: Array, large: Array) -> Array:
+    """The kernel in pieces: the sum of what `run` returns for each, in whatever shape."""
     pieces = cut(form, column_bytes)
     if pieces is None:
         return run(form, small, large)
     opened_small, opened_large = pieces.small.open(small), pieces.large.open(large)
 
-    def piece(t: Array | int) -> Array:
+    def piece(t: Array) -> Array:
         x, y = pieces.small.at(opened_small, t), pieces.large.at(opened_large, t)
         return run(pieces.form, x, y)
 

@@ -54,7 +54,8 @@ def small(form: Form, large: Array, kernel: Array, on_small: tuple[int, ...] = (
         windows = rows @ _columns(form, of_large, large)
         return _add_windows(form, of_small, form.small_channels, windows)
 
-    return chunks.small(form, large.dtype.itemsize * traffic(form, on_small), run, large)
+    column_bytes = large.dtype.itemsize * traffic(form, on_small)
+    return chunks.joined("small", form, column_bytes, run, large)
 
 
 def large(form: Form, small: Array, kernel: Array, on_small: tuple[int, ...] = ()) -> Array:
@@ -65,7 +66,8 @@ def large(form: Form, small: Array, kernel: Array, on_small: tuple[int, ...] = (
         windows = rows @ _columns(form, of_small, small)
         return _add_windows(form, of_large, form.large_channels, windows)
 
-    return chunks.large(form, small.dtype.itemsize * traffic(form, on_small), run, small)
+    column_bytes = small.dtype.itemsize * traffic(form, on_small)
+    return chunks.joined("large", form, column_bytes, run, small)
 
 
 def kernel(form: Form, small: Array, large: Array, on_small: tuple[int, ...] = ()) -> Array:
@@ -77,7 +79,7 @@ def kernel(form: Form, small: Array, large: Array, on_small: tuple[int, ...] = (
         return _product(x, y) if more_of_small else _product(y, x).mT
 
     column_bytes = small.dtype.itemsize * traffic(form, on_small)
-    rows = chunks.kernel(form, column_bytes, run, small, large)
+    rows = chunks.summed(form, column_bytes, run, small, large)
     return _kernel_of_rows(form, rows, on_small)
 
 
