@@ -7,8 +7,7 @@ by a pure function that JAX compiles.
 from math import inf, pi
 
 from lucid import autograd, data, func, nn, onnx, optim, random, utils
-from lucid._apply import apply
-from lucid._array import (
+from lucid._core.arrays import (
     BFloat16,
     Bool,
     Char,
@@ -28,7 +27,11 @@ from lucid._array import (
     Long,
     Short,
 )
-from lucid._errors import JitError
+from lucid._core.errors import JitError
+from lucid._core.gate import apply
+from lucid._core.jit import compile, jit
+from lucid._core.mode import enable_grad, grad_enabled, no_grad, set_grad_enabled
+from lucid._core.tensor import Tensor
 from lucid._export import export, load_exported
 from lucid._functions import (
     abs,
@@ -105,9 +108,6 @@ from lucid._functions import (
     var,
     where,
 )
-from lucid._jit import compile, jit
-from lucid._mode import enable_grad, grad_enabled, no_grad, set_grad_enabled
-from lucid._tensor import Tensor
 from lucid._version import __version__
 from lucid.creation import (
     arange,

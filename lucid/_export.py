@@ -18,11 +18,11 @@ import jax
 import jax.export
 
 from lucid import func
-from lucid._array import as_array
-from lucid._errors import JitError, user_line
-from lucid._files import write_whole
-from lucid._mode import no_grad
-from lucid._tensor import Tensor
+from lucid._core.arrays import as_array
+from lucid._core.errors import JitError, user_line
+from lucid._core.files import write_whole
+from lucid._core.mode import no_grad
+from lucid._core.tensor import Tensor
 from lucid.nn.module import Module
 
 PLATFORMS = ("cpu", "cuda", "tpu")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lucid._apply import apply, lift
-from lucid._tensor import Tensor
-from lucid._typing import Operand
+from lucid._core.gate import apply, lift
+from lucid._core.tensor import Tensor
+from lucid._core.typing import Operand
 from lucid.ops import elementwise, linalg, reduce, shape
 
 add = lift(elementwise.add)

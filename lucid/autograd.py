@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from lucid import _backward
-from lucid._mode import enable_grad, grad_enabled, no_grad, set_grad_enabled
-from lucid._tensor import Tensor
+from lucid._core import backward as engine
+from lucid._core.mode import enable_grad, grad_enabled, no_grad, set_grad_enabled
+from lucid._core.tensor import Tensor
 
 __all__ = ["backward", "enable_grad", "grad", "grad_enabled", "no_grad", "set_grad_enabled"]
 
@@ -36,7 +36,7 @@ def backward(
     >>> x.grad
     Tensor([8.])
     """
-    _backward.backward(_sequence(tensors), _sequence(gradients), retain_graph, create_graph)
+    engine.backward(_sequence(tensors), _sequence(gradients), retain_graph, create_graph)
 
 
 def grad(
@@ -69,7 +69,7 @@ def grad(
     >>> dx, lucid.autograd.grad(dx, x)
     (Tensor([27.], grad_fn=<scalar_power_vjp>), Tensor([18.]))
     """
-    found = _backward.grad(
+    found = engine.grad(
         _sequence(outputs),
         _sequence(inputs),
         _sequence(grad_outputs),

@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lucid._array import canonical_dtype, find_device
-from lucid._operators import as_shape
-from lucid._tensor import Tensor
-from lucid._typing import Array, DType, Operand, Options, Scalar, Shape
+from lucid._core.arrays import canonical_dtype, find_device
+from lucid._core.methods import as_shape
+from lucid._core.tensor import Tensor
+from lucid._core.typing import Array, DType, Operand, Options, Scalar, Shape
 
 
 def _build(make: Callable[..., Array], options: Options, default_dtype: DType = None) -> Tensor:

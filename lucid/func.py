@@ -39,12 +39,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from lucid._array import as_array
-from lucid._capture import StandIn, as_float
-from lucid._mode import state as thread
-from lucid._op import Op
-from lucid._tensor import Tensor
-from lucid._typing import Array
+from lucid._core.arrays import as_array
+from lucid._core.mode import state as thread
+from lucid._core.op import Op
+from lucid._core.tensor import Tensor
+from lucid._core.trace import StandIn, as_float
+from lucid._core.typing import Array
 from lucid.nn.module import Module
 
 State = dict[str, Array]

@@ -22,9 +22,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lucid._array import from_host
-from lucid._files import write_whole
-from lucid._tensor import Tensor
+from lucid._core.arrays import from_host
+from lucid._core.files import write_whole
+from lucid._core.tensor import Tensor
 
 _STRUCTURE = "lucid.structure"
 # A file may unpack to this many times its size. What `save` writes is not compressed at all.

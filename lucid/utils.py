@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from lucid._jit import Jitted
+from lucid._core.jit import Jitted
 
 
 class Cost(NamedTuple):

@@ -9,8 +9,8 @@ import pytest
 
 import lucid
 from lucid import Tensor, nn
-from lucid._apply import lift
-from lucid._operators import Operators
+from lucid._core.gate import lift
+from lucid._core.methods import Operators
 from lucid.ops import elementwise
 from tests.helpers import spaced
 

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from lucid._tensor import Tensor
+from lucid._core.tensor import Tensor
 
 
 def default_collate(batch: Sequence[Any]) -> Any:

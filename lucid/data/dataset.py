@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 import jax
 import numpy as np
 
-from lucid._tensor import Tensor
+from lucid._core.tensor import Tensor
 from lucid.data.collate import stack
 from lucid.random import Generator, permutation
 

@@ -13,8 +13,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from lucid._array import find_device
-from lucid._mode import no_grad
+from lucid._core.arrays import find_device
+from lucid._core.mode import no_grad
 from lucid.data.collate import default_collate, place
 from lucid.data.dataset import Samples, fetch
 from lucid.random import Generator, default_generator, permutation

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from lucid._apply import apply
-from lucid._backward import check_gradient
-from lucid._tensor import Tensor
-from lucid._typing import Array
+from lucid._core.backward import check_gradient
+from lucid._core.gate import apply
+from lucid._core.tensor import Tensor
+from lucid._core.typing import Array
 
 Gradients: TypeAlias = tuple[Tensor | None, ...]
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import jax
 
-from lucid._array import fitted
-from lucid._tensor import Tensor
-from lucid._typing import Array
+from lucid._core.arrays import fitted
+from lucid._core.tensor import Tensor
+from lucid._core.typing import Array
 
 
 class IncompatibleKeys(NamedTuple):

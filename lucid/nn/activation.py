@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from lucid._tensor import Tensor
+from lucid._core.tensor import Tensor
 from lucid.nn import functional as F
 from lucid.nn.module import Module
 from lucid.nn.parameter import Parameter

@@ -7,9 +7,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from lucid._apply import apply
-from lucid._mode import no_grad
-from lucid._typing import Array, Operand
+from lucid._core.gate import apply
+from lucid._core.mode import no_grad
+from lucid._core.typing import Array, Operand
 from lucid.nn.module import Module
 from lucid.nn.parameter import Buffer
 

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, Generic, Self, TypeVar, overload
 
-from lucid import _epoch
+from lucid._core import epoch
 from lucid.nn.module import Module
 from lucid.nn.parameter import Parameter
 
@@ -25,7 +25,7 @@ class _Items(Module, Generic[T]):
         return getattr(self, self._registry_name)
 
     def _items_to_change(self) -> dict[str, T]:
-        _epoch.bump()
+        epoch.bump()
         return self._items
 
     def _check(self, value: Any) -> None:

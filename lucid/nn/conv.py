@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from lucid import ops
-from lucid._apply import apply
-from lucid._tensor import Tensor
-from lucid._typing import Size
+from lucid._core.gate import apply
+from lucid._core.tensor import Tensor
+from lucid._core.typing import Size
 from lucid.nn import init
 from lucid.nn.module import Module
 from lucid.nn.parameter import Parameter

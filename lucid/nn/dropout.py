@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lucid._tensor import Tensor
+from lucid._core.tensor import Tensor
 from lucid.nn import functional as F
 from lucid.nn.module import Module
 from lucid.ops.conv.geometry import count

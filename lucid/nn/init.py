@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from lucid import random
-from lucid._tensor import Tensor
+from lucid._core.tensor import Tensor
 from lucid.creation import empty, full_like
 
 Mode = Literal["fan_in", "fan_out"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lucid._tensor import Tensor
+from lucid._core.tensor import Tensor
 from lucid.nn import functional as F
 from lucid.nn import init
 from lucid.nn.module import Module

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lucid._tensor import Tensor
+from lucid._core.tensor import Tensor
 from lucid.nn import functional as F
 from lucid.nn import init
 from lucid.nn.module import Module

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from lucid._tensor import Tensor
-from lucid._typing import Operand
+from lucid._core.tensor import Tensor
+from lucid._core.typing import Operand
 from lucid.nn import functional as F
 from lucid.nn.module import Module
 from lucid.ops.loss import Reduction

@@ -9,13 +9,13 @@ from typing import Any, Self
 
 import jax
 
-from lucid import _array, _epoch
-from lucid._handle import Handle
-from lucid._jit import jit
-from lucid._mode import state
-from lucid._op import is_inexact
-from lucid._tensor import Tensor
-from lucid._typing import Array, DType
+from lucid._core import arrays, epoch
+from lucid._core.handle import Handle
+from lucid._core.jit import jit
+from lucid._core.mode import state
+from lucid._core.op import is_inexact
+from lucid._core.tensor import Tensor
+from lucid._core.typing import Array, DType
 from lucid.nn._module_hooks import ModuleHooks
 from lucid.nn._state import IncompatibleKeys, load_state
 from lucid.nn.parameter import Buffer, Parameter
@@ -121,7 +121,7 @@ class Module:
     def _about_to_change(self) -> None:
         if state.capture is not None:
             state.capture.touch(self)
-        _epoch.bump()
+        epoch.bump()
 
     def _forget(self, name: str, but: dict[str, Any] | None = None) -> None:
         """Take a name out of all registries, but not out of one where a new value replaces it."""
@@ -344,10 +344,10 @@ class Module:
         >>> nn.Linear(2, 1).to("bfloat16").weight.dtype
         dtype(bfloat16)
         """
-        to_device = isinstance(target, jax.Device) or _array.is_device_name(target)
+        to_device = isinstance(target, jax.Device) or arrays.is_device_name(target)
         if to_device:
-            device = _array.find_device(target)
-        elif not is_inexact(dtype := _array.canonical_dtype(target)):
+            device = arrays.find_device(target)
+        elif not is_inexact(dtype := arrays.canonical_dtype(target)):
             raise TypeError(f"to: Parameters are floating-point numbers, not {dtype}.")
 
         def convert(array: Array) -> Array:
@@ -479,7 +479,7 @@ class Module:
         """Put back what `_attributes` returned."""
         self.__dict__.clear()
         self.__dict__.update(attributes)
-        _epoch.bump()
+        epoch.bump()
 
     # --- Printing ---
 

@@ -8,9 +8,9 @@ from typing import ClassVar
 import jax.numpy as jnp
 import numpy as np
 
-from lucid._operators import as_shape
-from lucid._tensor import Tensor
-from lucid._typing import Shape
+from lucid._core.methods import as_shape
+from lucid._core.tensor import Tensor
+from lucid._core.typing import Shape
 from lucid.nn import functional as F
 from lucid.nn.module import Module
 from lucid.nn.parameter import Buffer, Parameter

@@ -6,8 +6,8 @@ from typing import Any
 
 import jax
 
-from lucid._tensor import Tensor, register_pytree
-from lucid._typing import DType
+from lucid._core.tensor import Tensor, register_pytree
+from lucid._core.typing import DType
 
 
 class Parameter(Tensor):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from lucid import random
-from lucid._apply import apply
-from lucid._handle import Handle
-from lucid._mode import no_grad
-from lucid._tensor import Tensor
+from lucid._core.gate import apply
+from lucid._core.handle import Handle
+from lucid._core.mode import no_grad
+from lucid._core.tensor import Tensor
 from lucid.nn.conv import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from lucid.nn.module import Module
 from lucid.nn.parameter import Buffer, Parameter

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from lucid._apply import apply, frozen
-from lucid._tensor import Tensor
-from lucid._typing import Size
+from lucid._core.gate import apply, frozen
+from lucid._core.tensor import Tensor
+from lucid._core.typing import Size
 from lucid.nn.module import Module
 from lucid.ops import pool
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lucid._apply import frozen
-from lucid._tensor import Tensor
-from lucid._typing import Size
+from lucid._core.gate import frozen
+from lucid._core.tensor import Tensor
+from lucid._core.typing import Size
 from lucid.nn import functional as F
 from lucid.nn.module import Module
 from lucid.ops.conv.geometry import count

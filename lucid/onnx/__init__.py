@@ -21,12 +21,12 @@ from typing import Any, NamedTuple, NoReturn
 import jax
 import numpy as np
 
-from lucid._array import as_array
-from lucid._capture import Capture, StandIn
-from lucid._files import write_whole
-from lucid._mode import no_grad
-from lucid._op import Op
-from lucid._tensor import Tensor
+from lucid._core.arrays import as_array
+from lucid._core.files import write_whole
+from lucid._core.mode import no_grad
+from lucid._core.op import Op
+from lucid._core.tensor import Tensor
+from lucid._core.trace import Capture, StandIn
 from lucid._version import __version__
 from lucid.nn.module import Module
 from lucid.onnx.graph import Graph, Node, Value

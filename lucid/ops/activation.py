@@ -7,7 +7,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from lucid._typing import Array, Operand
+from lucid._core.typing import Array, Operand
 from lucid.ops.precision import narrowed, wide
 
 # The fixed point of mean 0 and variance 1: Klambauer et al., arXiv:1706.02515, equation 14.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from lucid._typing import Array, Operand
+from lucid._core.typing import Array, Operand
 from lucid.ops.loss import Reduction, reduced
 from lucid.ops.precision import wide
 

@@ -6,7 +6,7 @@ import math
 
 import jax.numpy as jnp
 
-from lucid._typing import Array
+from lucid._core.typing import Array
 from lucid.ops.activation import SELU_ALPHA, SELU_SCALE
 from lucid.ops.pool import max_pool
 from lucid.ops.precision import wide

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from lucid._typing import Array, DType, Operand, Scalar
+from lucid._core.typing import Array, DType, Operand, Scalar
 
 
 def add(a: Operand, b: Operand, /) -> Array:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from lucid._typing import Array, Operand
+from lucid._core.typing import Array, Operand
 
 
 class Selection(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 
-from lucid._typing import Array, Operand
+from lucid._core.typing import Array, Operand
 
 
 def matmul(a: Operand, b: Operand, /) -> Array:

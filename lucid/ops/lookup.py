@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from lucid._typing import Array, DType, Operand
+from lucid._core.typing import Array, DType, Operand
 
 
 def embedding(ids: Operand, weight: Array, /, padding_idx: int | None = None) -> Array:

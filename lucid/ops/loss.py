@@ -7,7 +7,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 
-from lucid._typing import Array, Operand
+from lucid._core.typing import Array, Operand
 from lucid.ops.precision import narrowed, wide
 
 Reduction = Literal["mean", "sum", "none"] | None

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from lucid._typing import Array, Size, ntuple
+from lucid._core.typing import Array, Size, ntuple
 from lucid.ops.precision import narrowed, wide
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from lucid._typing import Array, Operand
+from lucid._core.typing import Array, Operand
 
 
 def wide(x: Operand) -> Array:

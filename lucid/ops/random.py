@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from lucid._typing import Array, DType
+from lucid._core.typing import Array, DType
 
 
 def _draw(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from lucid._typing import Array, Axis, Operand
+from lucid._core.typing import Array, Axis, Operand
 
 
 def sum(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from lucid._typing import Array
+from lucid._core.typing import Array
 from lucid.ops.precision import narrowed, wide
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 import numpy as np
 
-from lucid._typing import Array, Axis, Operand, Scalar, Shape
+from lucid._core.typing import Array, Axis, Operand, Scalar, Shape
 
 
 def reshape(a: Operand, /, shape: Shape) -> Array:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lucid._tensor import Tensor
+from lucid._core.tensor import Tensor
 
 # What a scheduler leaves in a group; the rules do not see it.
 NOTES = ("initial_lr",)

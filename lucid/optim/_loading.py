@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from lucid._array import fitted
-from lucid._tensor import Tensor
-from lucid._typing import Array
+from lucid._core.arrays import fitted
+from lucid._core.tensor import Tensor
+from lucid._core.typing import Array
 from lucid.nn.parameter import Parameter
 from lucid.optim._checks import NOTES
 

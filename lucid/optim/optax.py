@@ -8,10 +8,10 @@ from typing import Any, NoReturn, Protocol
 import jax
 import jax.numpy as jnp
 
-from lucid._array import fitted
-from lucid._mode import enable_grad
-from lucid._tensor import Tensor
-from lucid._typing import Array
+from lucid._core.arrays import fitted
+from lucid._core.mode import enable_grad
+from lucid._core.tensor import Tensor
+from lucid._core.typing import Array
 from lucid.nn.parameter import Parameter
 from lucid.optim import _checks, _loading
 from lucid.optim.optimizer import Optimizer

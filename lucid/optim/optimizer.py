@@ -11,12 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lucid import _epoch
-from lucid._capture import as_float
-from lucid._mode import enable_grad
-from lucid._mode import state as thread
-from lucid._tensor import Tensor
-from lucid._typing import Array
+from lucid._core import epoch
+from lucid._core.mode import enable_grad
+from lucid._core.mode import state as thread
+from lucid._core.tensor import Tensor
+from lucid._core.trace import as_float
+from lucid._core.typing import Array
 from lucid.nn.parameter import Parameter
 from lucid.optim import _checks, _loading
 
@@ -120,7 +120,7 @@ class Optimizer:
         ]
         self.state.update(zip(params, states, strict=True))
         self.param_groups.append(group)
-        _epoch.bump()
+        epoch.bump()
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from lucid._typing import Array
+from lucid._core.typing import Array
 
 State = dict[str, Array]
 Betas = tuple[float, float]

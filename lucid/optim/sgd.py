@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lucid._tensor import Tensor
+from lucid._core.tensor import Tensor
 from lucid.optim import rules
 from lucid.optim.optimizer import COUNT, ZEROS, Optimizer, Params, Slot, hyperparameters
 

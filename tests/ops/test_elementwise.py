@@ -7,7 +7,7 @@ import pytest
 
 import lucid
 from lucid import Tensor
-from lucid._apply import lift
+from lucid._core.gate import lift
 from lucid.ops import elementwise
 from tests.helpers import HAS_TORCH, check_op, public_functions, spaced
 

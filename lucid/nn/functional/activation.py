@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lucid._apply import apply, lift
-from lucid._tensor import Tensor
-from lucid._typing import Operand
+from lucid._core.gate import apply, lift
+from lucid._core.tensor import Tensor
+from lucid._core.typing import Operand
 from lucid.ops import activation, elementwise
 
 relu = lift(activation.relu)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from lucid import random
-from lucid._tensor import Tensor
-from lucid._typing import Operand
+from lucid._core.tensor import Tensor
+from lucid._core.typing import Operand
 from lucid.ops import dropout as ops
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from lucid import ops
-from lucid._apply import apply
-from lucid._tensor import Tensor
-from lucid._typing import Operand
+from lucid._core.gate import apply
+from lucid._core.tensor import Tensor
+from lucid._core.typing import Operand
 
 
 def linear(input_: Operand, weight: Operand, bias: Operand | None = None) -> Tensor:

@@ -6,11 +6,11 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from lucid._apply import apply
-from lucid._array import canonical_dtype
-from lucid._mode import no_grad
-from lucid._tensor import Tensor
-from lucid._typing import DType, Operand
+from lucid._core.arrays import canonical_dtype
+from lucid._core.gate import apply
+from lucid._core.mode import no_grad
+from lucid._core.tensor import Tensor
+from lucid._core.typing import DType, Operand
 from lucid.ops import lookup
 
 

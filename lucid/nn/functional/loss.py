@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from lucid._apply import apply
-from lucid._tensor import Tensor
-from lucid._typing import Operand
+from lucid._core.gate import apply
+from lucid._core.tensor import Tensor
+from lucid._core.typing import Operand
 from lucid.ops import classification, loss
 from lucid.ops.loss import Reduction
 

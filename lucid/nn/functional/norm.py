@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from lucid._apply import apply
-from lucid._operators import as_shape
-from lucid._tensor import Tensor
-from lucid._typing import Operand, Shape
+from lucid._core.gate import apply
+from lucid._core.methods import as_shape
+from lucid._core.tensor import Tensor
+from lucid._core.typing import Operand, Shape
 from lucid.ops import norm
 
 

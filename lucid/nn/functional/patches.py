@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from lucid import ops
-from lucid._apply import apply, frozen
-from lucid._tensor import Tensor
-from lucid._typing import Operand, Size
+from lucid._core.gate import apply, frozen
+from lucid._core.tensor import Tensor
+from lucid._core.typing import Operand, Size
 from lucid.ops.conv import Padding
 
 

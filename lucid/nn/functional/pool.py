@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lucid._apply import apply, frozen
-from lucid._tensor import Tensor
-from lucid._typing import Operand, Size
+from lucid._core.gate import apply, frozen
+from lucid._core.tensor import Tensor
+from lucid._core.typing import Operand, Size
 from lucid.ops import pool
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from lucid._tensor import Tensor
-from lucid._typing import Array
+from lucid._core.tensor import Tensor
+from lucid._core.typing import Array
 
 
 def get_total_norm(parameters: Iterable[Tensor] | Tensor, norm_type: float = 2) -> Tensor:

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 import jax
 
 from lucid import _functions
-from lucid._tensor import Tensor
-from lucid._typing import Array
+from lucid._core.tensor import Tensor
+from lucid._core.typing import Array
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import jax.numpy as jnp
 from jax import Array
 
-from lucid._typing import Size
+from lucid._core.typing import Size
 from lucid.ops.conv.geometry import (
     Padding,
     Window,

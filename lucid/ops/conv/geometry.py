@@ -11,7 +11,7 @@ import operator
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeAlias, cast
 
-from lucid._typing import Size, ntuple
+from lucid._core.typing import Size, ntuple
 
 # An integer, one integer per axis, one (low, high) pair per axis, "valid" or "same".
 Padding: TypeAlias = str | int | Sequence[int | Sequence[int]]

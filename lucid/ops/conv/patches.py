@@ -6,7 +6,7 @@ from math import prod
 
 from jax import Array
 
-from lucid._typing import Size, ntuple
+from lucid._core.typing import Size, ntuple
 from lucid.ops.conv.geometry import Form, Padding, check_conv_args, conv_form
 from lucid.ops.conv.windows import gather, scatter
 

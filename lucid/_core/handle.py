@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from lucid import _epoch
+from lucid._core import epoch
 
 _keys = itertools.count()
 
@@ -22,11 +22,11 @@ class Handle:
         self._registry = registry
         self._key = next(_keys)
         registry[self._key] = entry
-        _epoch.bump()
+        epoch.bump()
 
     def remove(self) -> None:
         """Take the registration back; a second call does nothing."""
         self._registry.pop(self._key, None)
-        _epoch.bump()
+        epoch.bump()
 
     __call__ = remove

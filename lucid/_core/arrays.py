@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from lucid._typing import Array, DType
+from lucid._core.typing import Array, DType
 
 # lucid's names of dtypes, next to NumPy's own.
 Int8 = Char = np.dtype("int8")

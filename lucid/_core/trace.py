@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from lucid._errors import JitError, Place, definition, user_line, user_place
-from lucid._mode import state
-from lucid._op import Op
-from lucid._tensor import Tensor
-from lucid._typing import Array
+from lucid._core.errors import JitError, Place, definition, user_line, user_place
+from lucid._core.mode import state
+from lucid._core.op import Op
+from lucid._core.tensor import Tensor
+from lucid._core.typing import Array
 
 
 class StandIn(Tensor):

@@ -10,7 +10,7 @@ import jax
 
 Array: TypeAlias = jax.Array
 # What an operation takes as data: a Tensor, a jax or NumPy array, or a Python number. Duck-typed,
-# because the pure functions below `lucid._tensor` must not know Tensor.
+# because the pure functions below `lucid._core.tensor` must not know Tensor.
 Operand: TypeAlias = Any
 Scalar: TypeAlias = bool | int | float | complex
 DType: TypeAlias = Any  # whatever `numpy.dtype` takes

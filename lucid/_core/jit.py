@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from lucid._errors import JitError, user_line
-from lucid._mode import state
-from lucid._program import Arguments, Program, Static, is_leaf
-from lucid._tensor import Tensor
+from lucid._core.errors import JitError, user_line
+from lucid._core.mode import state
+from lucid._core.program import Arguments, Program, Static, is_leaf
+from lucid._core.tensor import Tensor
 
 _log = logging.getLogger("lucid.jit")
 _MANY = 5  # traces of one function after which a warning names what keeps changing

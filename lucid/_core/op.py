@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lucid._typing import Array
+from lucid._core.typing import Array
 
 
 @functools.cache

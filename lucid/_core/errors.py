@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import jax
 
 _LIBRARIES = tuple(
-    os.path.dirname(os.path.abspath(path)) + os.sep for path in (__file__, jax.__file__)
+    os.path.dirname(os.path.abspath(path)) + os.sep
+    for path in (os.path.dirname(__file__), jax.__file__)
 )
 
 

@@ -9,14 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lucid._apply import Variable, run
-from lucid._autograd import Edge, Recorder, key, walk
-from lucid._mode import set_grad_enabled
-from lucid._op import is_inexact
-from lucid._typing import Array
+from lucid._core.gate import Variable, run
+from lucid._core.mode import set_grad_enabled
+from lucid._core.op import is_inexact
+from lucid._core.tape import Edge, Recorder, key, walk
+from lucid._core.typing import Array
 
 if TYPE_CHECKING:
-    from lucid._tensor import Tensor
+    from lucid._core.tensor import Tensor
 
 
 def backward(

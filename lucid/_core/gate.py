@@ -7,13 +7,13 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, overload
 
-from lucid._autograd import Edge, Hook, record
-from lucid._mode import state
-from lucid._op import Op
-from lucid._typing import Array, Operand
+from lucid._core.mode import state
+from lucid._core.op import Op
+from lucid._core.tape import Edge, Hook, record
+from lucid._core.typing import Array, Operand
 
 if TYPE_CHECKING:
-    from lucid._tensor import Tensor
+    from lucid._core.tensor import Tensor
 
 P = ParamSpec("P")
 

@@ -10,15 +10,15 @@ from typing import Any, ClassVar, Self
 import jax
 import numpy as np
 
-from lucid import _array, _backward, _epoch
-from lucid._apply import Variable, apply, run
-from lucid._errors import JitError, user_line
-from lucid._handle import Handle
-from lucid._mode import state
-from lucid._op import Op, is_inexact
-from lucid._operators import Operators
-from lucid._repr import tensor_repr
-from lucid._typing import Array, DType
+from lucid._core import arrays, backward, epoch
+from lucid._core.errors import JitError, user_line
+from lucid._core.gate import Variable, apply, run
+from lucid._core.handle import Handle
+from lucid._core.methods import Operators
+from lucid._core.mode import state
+from lucid._core.op import Op, is_inexact
+from lucid._core.repr import tensor_repr
+from lucid._core.typing import Array, DType
 from lucid.ops import indexing
 
 _new = object.__new__
@@ -66,9 +66,9 @@ class Tensor(Variable, Operators):
         dtype: DType | None = None,
         device: str | jax.Device | None = None,
     ) -> None:
-        array = _array.as_array(_visible(data), dtype, device)
+        array = arrays.as_array(_visible(data), dtype, device)
         if requires_grad:
-            _backward.check_differentiable("Tensor", array)
+            backward.check_differentiable("Tensor", array)
         _initialise(self, array, bool(requires_grad), bool(keep_grad))
 
     # --- What it holds ---
@@ -80,7 +80,7 @@ class Tensor(Variable, Operators):
 
     @data.setter
     def data(self, value: Any) -> None:
-        self._cell()._data = _array.as_array(_visible(value))
+        self._cell()._data = arrays.as_array(_visible(value))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -106,7 +106,7 @@ class Tensor(Variable, Operators):
     def device(self) -> str:
         """The name of the device; the platform's name if the array lies on several."""
         devices = list(self.data.devices())
-        return _array.device_name(devices[0]) if len(devices) == 1 else devices[0].platform
+        return arrays.device_name(devices[0]) if len(devices) == 1 else devices[0].platform
 
     @property
     def T(self) -> Tensor:
@@ -133,7 +133,7 @@ class Tensor(Variable, Operators):
         """Set `requires_grad` of a leaf, and return the Tensor."""
         cell = self._cell()
         if requires_grad:
-            _backward.check_differentiable("requires_grad_", cell._data)
+            backward.check_differentiable("requires_grad_", cell._data)
         elif cell._node is not None:
             raise RuntimeError(
                 "requires_grad_: this Tensor was computed from others that require a gradient. "
@@ -141,7 +141,7 @@ class Tensor(Variable, Operators):
             )
         if cell._requires_grad is not bool(requires_grad):
             cell._requires_grad = bool(requires_grad)
-            _epoch.bump()
+            epoch.bump()
         return self
 
     @property
@@ -157,7 +157,7 @@ class Tensor(Variable, Operators):
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
         if value is not None:
-            _backward.check_gradient("grad", value, self.data)
+            backward.check_gradient("grad", value, self.data)
         self._cell()._grad = value
 
     def zero_grad(self) -> None:
@@ -217,7 +217,7 @@ class Tensor(Variable, Operators):
             if result is None:
                 return gradient
             like = gradient._data if recorded else gradient
-            _backward.check_gradient("register_hook: the hook's result", result, like)
+            backward.check_gradient("register_hook: the hook's result", result, like)
             return result if recorded else result.data
 
         if cell._node is None:
@@ -250,7 +250,7 @@ class Tensor(Variable, Operators):
         Tensor([2., 4.])
         """
         gradients = None if gradient is None else [gradient]
-        _backward.backward([self], gradients, retain_graph, create_graph)
+        backward.backward([self], gradients, retain_graph, create_graph)
 
     @staticmethod
     def _wrap(data: Array, node: Any = None, index: int = 0) -> Tensor:
@@ -313,7 +313,7 @@ class Tensor(Variable, Operators):
         self._check_in_place("index assignment")
         selection, positions = indexing.parse(_arrays_in(index), self.shape)
         if not isinstance(value, Tensor):
-            value = _array.as_array(_visible(value))
+            value = arrays.as_array(_visible(value))
         self._rebind(
             "index assignment", apply(indexing.put, self, value, *positions, selection=selection)
         )
@@ -385,10 +385,10 @@ class Tensor(Variable, Operators):
         >>> Tensor([1.5]).to("cpu").to("int32")
         Tensor([1], dtype=int32)
         """
-        if isinstance(target, jax.Device) or _array.is_device_name(target):
+        if isinstance(target, jax.Device) or arrays.is_device_name(target):
             traced = isinstance(self._data, jax.core.Tracer)
             source = None if traced else self._data.sharding
-            moved: Tensor = run(_transfer(_array.find_device(target), source), self)
+            moved: Tensor = run(_transfer(arrays.find_device(target), source), self)
             return moved
         return self.astype(target)
 

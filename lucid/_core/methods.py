@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Self
 import jax
 import numpy as np
 
-from lucid import _array
-from lucid._apply import Variable, apply, compiled, lift, run
-from lucid._typing import Array, DType, Operand, Shape
+from lucid._core import arrays
+from lucid._core.gate import Variable, apply, compiled, lift, run
+from lucid._core.typing import Array, DType, Operand, Shape
 from lucid.ops import elementwise, linalg, reduce, shape
 
 if TYPE_CHECKING:
-    from lucid._tensor import Tensor
+    from lucid._core.tensor import Tensor
 
 _OPERANDS = (Variable, bool, int, float, complex, np.ndarray, np.generic, jax.Array)
 
@@ -228,7 +228,7 @@ class Operators:
         >>> Tensor([1.5, 2.5]).astype(int)
         Tensor([1, 2], dtype=int32)
         """
-        target = _array.canonical_dtype(dtype)
+        target = arrays.canonical_dtype(dtype)
         return apply(elementwise.astype, self, dtype=target)
 
     def float(self) -> Tensor:

@@ -1,6 +1,6 @@
 """The tape: nodes that record operations, and the walk back through them.
 
-It knows arrays and nodes; `lucid._tensor` puts Tensors around them.
+It knows arrays and nodes; `lucid._core.tensor` puts Tensors around them.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jax.numpy as jnp
 
-from lucid._mode import state
-from lucid._op import Op, Pullback
+from lucid._core.mode import state
+from lucid._core.op import Op, Pullback
 
 _creation_order = itertools.count()
 

@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 
 import jax
 
-from lucid import _epoch
-from lucid._autograd import Edge, Node
-from lucid._capture import Capture, StandIn, Values, same
-from lucid._errors import JitError, definition
-from lucid._mode import set_grad_enabled, state
-from lucid._op import Op
-from lucid._tensor import Tensor
-from lucid._typing import Array
+from lucid._core import epoch
+from lucid._core.errors import JitError, definition
+from lucid._core.mode import set_grad_enabled, state
+from lucid._core.op import Op
+from lucid._core.tape import Edge, Node
+from lucid._core.tensor import Tensor
+from lucid._core.trace import Capture, StandIn, Values, same
+from lucid._core.typing import Array
 
 
 class Arguments(NamedTuple):
@@ -96,7 +96,7 @@ class Program:
             self.leaves[i] = leaf._requires_grad if isinstance(leaf, Tensor) else None
         for i in arguments.repeated:
             self.leaves[i] = None
-        self.epoch = _epoch.current
+        self.checked_at = epoch.current
         self.grad_enabled = state.grad_enabled
         self.args_changed: set[int] = set()
         self.outputs: list[Output] = []
@@ -234,10 +234,10 @@ class Program:
 
     def fits(self) -> bool:
         """Whether the state is still what the program was traced for."""
-        if self.epoch != _epoch.current:
+        if self.checked_at != epoch.current:
             if self.change() is not None:
                 return False
-            self.epoch = _epoch.current
+            self.checked_at = epoch.current
         elif self._other_variable() is not None:
             return False
         return [t._grad is not None for t in self.grads_read] == self.had_grad and all(

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import jax
 import numpy as np
 
-from lucid import _array
+from lucid._core import arrays
 
 if TYPE_CHECKING:
-    from lucid._tensor import Tensor
+    from lucid._core.tensor import Tensor
 
 
 def tensor_repr(tensor: Tensor) -> str:
@@ -24,7 +24,7 @@ def tensor_repr(tensor: Tensor) -> str:
         values = np.array2string(np.asarray(data), precision=4, separator=", ", prefix=f"{name}(")
         if data.size == 0 and data.shape != (0,):
             notes.append(f"shape={data.shape}")
-        if data.dtype != _array.Float32:
+        if data.dtype != arrays.Float32:
             notes.append(f"dtype={data.dtype}")
         if data.devices() != {jax.devices()[0]}:
             notes.append(f'device="{tensor.device}"')

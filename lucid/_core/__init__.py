@@ -1,0 +1,1 @@
+"""The engine: Tensors, their graph, and the programs that imperative functions become."""
