@@ -182,8 +182,12 @@ def public_functions(module: Any) -> set[str]:
     return {
         name
         for name, value in vars(module).items()
-        if inspect.isfunction(value) and value.__module__ == module.__name__ and name[0] != "_"
+        if inspect.isfunction(value) and name[0] != "_" and _defined_in(module, value)
     }
+
+
+def _defined_in(module: Any, function: Any) -> bool:
+    return inspect.unwrap(function).__globals__ is vars(module)
 
 
 def same(ours: np.ndarray, target: Any, rtol: float, atol: float = 1e-12) -> None:

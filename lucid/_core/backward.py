@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lucid._core.gate import Variable, run
+from lucid._core.gate import run
 from lucid._core.mode import set_grad_enabled
 from lucid._core.op import is_inexact
-from lucid._core.tape import Edge, Recorder, key, walk
+from lucid._core.tape import Recorder, key, walk
 from lucid._core.typing import Array
+from lucid._core.variable import Edge, Variable
 
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor

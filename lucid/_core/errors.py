@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import linecache
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
 
@@ -67,3 +68,30 @@ def definition(fn: Callable[..., Any]) -> str:
     while linecache.getline(code.co_filename, number).lstrip().startswith("@"):
         number += 1
     return str(Place(code.co_filename, number))
+
+
+def explain(error: Exception, name: str, operands: Sequence[Any]) -> None:
+    """Let an error of an operation begin with its name and its operands; its type stays."""
+    if isinstance(error, JitError) or getattr(error, "__lucid__", False):
+        return
+    error.__lucid__ = True  # type: ignore[attr-defined]  # an outer operation adds nothing
+    notes = getattr(error, "__notes__", None)
+    if notes:  # JAX's advice on its own traceback
+        notes[:] = [note for note in notes if "JAX_TRACEBACK_FILTERING" not in note]
+    message = _message(error)
+    if message is not None and not _SENTENCE.match(message):
+        error.args = (f"{name}: {', '.join(map(_spec, operands))}: {message}",)
+
+
+_SENTENCE = re.compile(r"[A-Za-z_.]*[a-z][\w.]*: ")  # begins with the name of a call
+
+
+def _message(error: Exception) -> str | None:
+    """What `str(error)` shows and `error.args` may change."""
+    plain = type(error).__str__ in (Exception.__str__, BaseException.__str__)
+    return error.args[0] if plain and len(error.args) == 1 and type(error.args[0]) is str else None
+
+
+def _spec(operand: Any) -> str:
+    shape, dtype = getattr(operand, "shape", None), getattr(operand, "dtype", None)
+    return repr(operand) if shape is None else f"{dtype}{list(shape)}"

@@ -1,131 +1,183 @@
-"""`apply`: the one gate between Tensors and pure functions of jax arrays."""
+"""`run` and `apply`: the one gate between Tensors and pure functions of jax arrays."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ParamSpec, overload
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import jax
+import numpy as np
+
+from lucid._core.errors import explain
 from lucid._core.mode import state
 from lucid._core.op import Op
-from lucid._core.tape import Edge, Hook, record
-from lucid._core.typing import Array, Operand
+from lucid._core.static import frozen, keep, refuse_static, static_key
+from lucid._core.tape import record
+from lucid._core.typing import Operand
+from lucid._core.variable import Variable
 
-if TYPE_CHECKING:
-    from lucid._core.tensor import Tensor
-
-P = ParamSpec("P")
-
-
-class Variable:
-    """What the gate knows of a Tensor, its only subclass: an array and its place in the graph."""
-
-    __slots__ = (
-        "__weakref__",
-        "_born",
-        "_data",
-        "_grad",
-        "_hooks",
-        "_index",
-        "_keep_grad",
-        "_node",
-        "_requires_grad",
-    )
-
-    _data: Array
-    _grad: Tensor | None
-    _hooks: dict[int, Hook] | None  # of a leaf; those of other Tensors are on the node
-    _node: Any  # what gradients flow into: a Node; None for a leaf
-    _index: int  # which output of the node this is
-    _requires_grad: bool
-    _keep_grad: bool
-    _born: Any  # the capture that was active when it was made: inside it, it is a local value
-
-    @staticmethod
-    def _wrap(data: Array, node: Any = None, index: int = 0) -> Tensor:
-        """A Tensor around `data`; with a node, and if it can have a gradient, a recorded one."""
-        raise NotImplementedError
-
-    def _cell(self) -> Variable:
-        """Where the current value is: here, or while a program is traced, in a stand-in."""
-        capture = state.capture
-        return self if capture is None or self._born is capture else capture.stand_in(self)
-
-    def _edge(self) -> Edge | None:
-        """Where gradients of this value flow."""
-        if not self._requires_grad:
-            return None
-        return (self, 0) if self._node is None else (self._node, self._index)
+# What an operand may be besides a Tensor; a class of arrays joins when its first instance comes.
+_operands: set[type] = {bool, int, float, complex, type(None)}
 
 
-@functools.lru_cache(maxsize=None, typed=True)
-def compiled(fn: Callable[..., Any], **static: Any) -> Op:
-    """The compiled form of `fn` with these static arguments; made once."""
-    return Op(functools.partial(fn, **static), fn.__name__)
-
-
-def apply(fn: Callable[..., Any], /, *inputs: Operand, **static: Any) -> Any:
-    """Call a pure function of arrays on Tensors, compiled, and record it for `backward`.
-
-    Args:
-        fn: takes the `inputs` as jax arrays and returns one jax array or a tuple of them.
-        inputs: Tensors, arrays, Python numbers or None.
-        static: keyword arguments of `fn`; hashable, since each value compiles a program.
+def run(op: Op, *inputs: Any) -> Any:
+    """Run an Op on Tensors, arrays and numbers, and record it for `backward`.
 
     Returns:
-        Tensors; but jax arrays when there is no Tensor among the inputs, so that a lifted function
-        is a pure function for `jax.jit`, `jax.grad` and `jax.vmap`.
-
-    >>> apply(jnp.hypot, Tensor([3.0]), 4.0)
-    Tensor([5.])
+        Tensors; but jax arrays when there is no Tensor among the inputs, so that a function of
+        Tensors is a pure function for `jax.jit`, `jax.grad` and `jax.vmap`.
     """
-    return run(compiled(fn, **static), *inputs)
-
-
-def run(op: Op, *inputs: Operand) -> Any:
-    """`apply` for an Op."""
     execute = op.run
+    given: Sequence[Any] = inputs
     if state.capture is not None:
-        execute, inputs = state.capture.enter(op, inputs)
+        execute, given = state.capture.enter(op, inputs)
     tensor: Variable | None = None
     recorded = False
     arrays = []
-    for x in inputs:
+    for x in given:
         if isinstance(x, Variable):
             tensor = x
             recorded = recorded or x._requires_grad
             arrays.append(x._data)
         else:
+            if type(x) not in _operands:
+                _admit(op, inputs, x)
             arrays.append(x)
-    if tensor is None:
-        return execute(*arrays)
     node = None
-    if recorded and state.grad_enabled:
-        edges = [x._edge() if isinstance(x, Variable) else None for x in inputs]
-        outputs, node = record(op, arrays, edges)
-    else:
-        outputs = execute(*arrays)
-    single = not isinstance(outputs, (tuple, list))
+    try:
+        if recorded and state.grad_enabled:
+            edges = [x._edge() if isinstance(x, Variable) else None for x in given]
+            outputs, node = record(op, arrays, edges)
+        else:
+            outputs = execute(*arrays)
+    except Exception as error:
+        explain(error, op.name, arrays)
+        raise
+    if tensor is None:
+        return outputs
     wrap = tensor._wrap
-    if single:
+    if not isinstance(outputs, (tuple, list)):
         return wrap(outputs, node, 0)
     return tuple(None if y is None else wrap(y, node, i) for i, y in enumerate(outputs))
 
 
-@overload
-def lift(fn: Callable[P, Array]) -> Callable[P, Tensor]: ...
-@overload
-def lift(fn: Callable[P, tuple[Array, ...]]) -> Callable[P, tuple[Tensor, ...]]: ...
-def lift(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """The function of Tensors that a pure function of arrays stands for.
+def _admit(op: Op, inputs: Sequence[Any], x: Any) -> None:
+    """Let the class of an operand in, if it is one of arrays.
 
-    Positional-only parameters are the operands; all others are static.
+    Raises:
+        TypeError: it is not.
     """
+    if isinstance(x, (jax.Array, np.ndarray, np.generic)):
+        _operands.add(type(x))
+        return
+    at = next(i for i, y in enumerate(inputs) if y is x)
+    raise TypeError(
+        f"{op.name}: operand {at} must be a Tensor, a jax or NumPy array or a number, got "
+        f"{_class_name(x)}. Make a Tensor of it first: lucid.tensor(...)."
+    )
+
+
+def _class_name(x: Any) -> str:
+    kind = type(x)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+
+
+def apply(fn: Callable[..., Any], /, *inputs: Operand | None, **named: Any) -> Any:
+    """Call a pure function of arrays on Tensors, compiled, and record it for `backward`.
+
+    A keyword whose parameter is annotated as an array is data too: traced and differentiated. All
+    others are static: each combination of their types and values is a program of its own. The
+    programs live as long as `fn` does; a new function, such as a new lambda, compiles anew.
+
+    Args:
+        fn: takes the `inputs` as jax arrays and returns one jax array or a tuple of them.
+        inputs: Tensors, arrays, Python numbers or None.
+        named: keyword arguments of `fn`.
+
+    Returns:
+        Tensors; but jax arrays when there is no Tensor among the data.
+
+    Raises:
+        TypeError: a static argument is a Tensor or an array, or is not hashable.
+
+    >>> apply(jnp.hypot, Tensor([3.0]), 4.0)
+    Tensor([5.])
+    """
+    memory = _memory(fn)
+    operands = {name: named.pop(name) for name in memory.data if name in named} if named else {}
+    key = (*operands, *((name, static_key(value)) for name, value in named.items()))
+    try:
+        program = memory.programs.get(key)
+    except TypeError:  # not hashable
+        program = None
+    if program is None:
+        for name, value in named.items():
+            refuse_static(memory.name, name, value)
+        call = _Call(fn, tuple(operands), named)
+        program = Op(call, memory.name, memory.kept, call)
+        if memory.kept:
+            keep(memory.programs, key, program)
+    return run(program, *operands.values(), *inputs)
+
+
+class _Call:
+    """A function with its static arguments: takes data that goes by name, then all other data."""
+
+    def __init__(self, fn: Callable[..., Any], names: tuple[str, ...], static: dict[str, Any]):
+        self.fn, self.names, self.static = fn, names, static
+
+    def __call__(self, *operands: Any) -> Any:
+        n = len(self.names)
+        named = dict(zip(self.names, operands, strict=False))
+        return self.fn(*operands[n:], **named, **self.static)
+
+
+class _Memory:
+    """What is known of a function that `apply` met."""
+
+    def __init__(self, fn: Callable[..., Any]) -> None:
+        self.fn = fn
+        self.name: str = getattr(fn, "__name__", type(fn).__name__)
+        self.programs: dict[Any, Op] = {}
+        parameters: Sequence[inspect.Parameter] = ()
+        with contextlib.suppress(TypeError, ValueError):  # of a builtin that does not tell
+            parameters = list(inspect.signature(fn).parameters.values())
+        self.data = tuple(p.name for p in parameters if _ARRAYS.search(str(p.annotation)))
+        try:
+            fn.__lucid_memory__ = self  # type: ignore[attr-defined]  # it ends with the function
+            self.kept = True
+        except AttributeError:  # a method, say: nothing to keep programs on, so none are compiled
+            self.kept = False
+
+
+_ARRAYS = re.compile(r"Array|Operand|Tensor")
+
+
+def _memory(fn: Callable[..., Any]) -> _Memory:
+    memory: _Memory | None = getattr(fn, "__dict__", {}).get("__lucid_memory__")
+    # A wrapper may have taken over the attributes of what it wraps.
+    return memory if memory is not None and memory.fn is fn else _Memory(fn)
+
+
+# --- The first form, until all functions are declared -----------------------------------------
+
+
+@functools.lru_cache(maxsize=None, typed=True)
+def compiled(fn: Callable[..., Any], **static: Any) -> Op:
+    """The compiled form of `fn` with these static arguments; made once."""
+    call = _Call(fn, (), static)
+    return Op(call, fn.__name__, source=call)
+
+
+def lift(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of Tensors that a pure function of arrays stands for."""
     parameters = inspect.signature(fn).parameters.values()
     names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     arity = sum(p.kind is p.POSITIONAL_ONLY for p in parameters)
-
     plain = compiled(fn)
 
     @functools.wraps(fn)
@@ -141,11 +193,6 @@ def lift(fn: Callable[..., Any]) -> Callable[..., Any]:
         for name, value in static.items():
             if isinstance(value, list):
                 static[name] = frozen(value)
-        return apply(fn, *args[:arity], **static)
+        return run(compiled(fn, **static), *args[:arity])
 
     return lifted
-
-
-def frozen(value: Any) -> Any:
-    """`value` with its lists as tuples, so that it can be a static argument."""
-    return tuple(map(frozen, value)) if isinstance(value, (list, tuple)) else value

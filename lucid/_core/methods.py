@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
@@ -10,8 +11,10 @@ import jax
 import numpy as np
 
 from lucid._core import arrays
-from lucid._core.gate import Variable, apply, compiled, lift, run
-from lucid._core.typing import Array, DType, Operand, Shape
+from lucid._core.declaration import Function, in_place, method
+from lucid._core.gate import run
+from lucid._core.typing import DType, Operand, Shape
+from lucid._core.variable import Variable
 from lucid.ops import elementwise, linalg, reduce, shape
 
 if TYPE_CHECKING:
@@ -20,35 +23,24 @@ if TYPE_CHECKING:
 _OPERANDS = (Variable, bool, int, float, complex, np.ndarray, np.generic, jax.Array)
 
 
-def _binary(fn: Callable[..., Array], reflected: bool = False) -> Callable[..., Tensor]:
+def _binary(
+    function: Function[[Operand, Operand], Tensor, Any], reflected: bool = False
+) -> Callable[[Any, Operand], Tensor]:
     """An operator method; what is no data is left to the other operand's class."""
-
-    op = compiled(fn)
+    plain = function.declaration.plain
+    call = function if plain is None else functools.partial(run, plain)  # a frame less
 
     def operator(self: Any, other: Operand) -> Tensor:
         if not isinstance(other, _OPERANDS):
             return NotImplemented
-        return run(op, other, self) if reflected else run(op, self, other)
+        return call(other, self) if reflected else call(self, other)
 
-    operator.__doc__ = fn.__doc__
+    operator.__doc__ = function.__doc__
     return operator
 
 
-def _in_place(fn: Callable[..., Any]) -> Callable[..., Tensor]:
-    """The method that puts the result of `fn` into the place of its first operand."""
-    lifted: Callable[..., Tensor] = lift(fn)
-    name = f"{fn.__name__}_"
-
-    def in_place(self: Any, *args: Any, **static: Any) -> Tensor:
-        self._check_in_place(name)
-        return self._rebind(name, lifted(self, *args, **static))
-
-    in_place.__doc__ = f"Put the result of `{fn.__name__}` into the place of this Tensor."
-    return in_place
-
-
-class Operators:
-    """Mixed into Tensor; each entry lifts one function of `lucid.ops`."""
+class Methods:
+    """Mixed into Tensor; each entry is one declared function of `lucid.ops`."""
 
     __slots__ = ()
 
@@ -79,157 +71,129 @@ class Operators:
     __ge__ = _binary(elementwise.greater_equal)
     __eq__ = _binary(elementwise.equal)  # type: ignore[assignment]  # compares elements
     __ne__ = _binary(elementwise.not_equal)  # type: ignore[assignment]
-    __neg__ = lift(elementwise.negative)
-    __abs__ = lift(elementwise.abs)
-    __invert__ = lift(elementwise.invert)
+    __neg__ = method(elementwise.negative)
+    __abs__ = method(elementwise.abs)
+    __invert__ = method(elementwise.invert)
 
-    def __pow__(self, exponent: Operand) -> Tensor:
-        if isinstance(exponent, (int, float)):
-            return apply(elementwise.scalar_power, self, exponent=exponent)
-        return _power(self, exponent)
+    __pow__ = _binary(elementwise.power)
 
     def __pos__(self) -> Self:
         return self
 
-    __iadd__ = _in_place(elementwise.add)
-    __isub__ = _in_place(elementwise.sub)
-    __imul__ = _in_place(elementwise.multiply)
-    __itruediv__ = _in_place(elementwise.div)
-    __ifloordiv__ = _in_place(elementwise.floor_div)
-    __imod__ = _in_place(elementwise.remainder)
-    __ipow__ = _in_place(elementwise.power)
-    __imatmul__ = _in_place(linalg.matmul)
-    __iand__ = _in_place(elementwise.bitwise_and)
-    __ior__ = _in_place(elementwise.bitwise_or)
-    __ixor__ = _in_place(elementwise.bitwise_xor)
+    __iadd__ = in_place(elementwise.add)
+    __isub__ = in_place(elementwise.sub)
+    __imul__ = in_place(elementwise.multiply)
+    __itruediv__ = in_place(elementwise.div)
+    __ifloordiv__ = in_place(elementwise.floor_div)
+    __imod__ = in_place(elementwise.remainder)
+    __ipow__ = in_place(elementwise.power)
+    __imatmul__ = in_place(linalg.matmul)
+    __iand__ = in_place(elementwise.bitwise_and)
+    __ior__ = in_place(elementwise.bitwise_or)
+    __ixor__ = in_place(elementwise.bitwise_xor)
 
     # Elementwise functions, and in-place forms of those for which lucid has them.
-    abs = lift(elementwise.abs)
-    sign = lift(elementwise.sign)
-    reciprocal = lift(elementwise.reciprocal)
-    square = lift(elementwise.square)
-    cube = lift(elementwise.cube)
-    sqrt = lift(elementwise.sqrt)
-    exp = lift(elementwise.exp)
-    log = lift(elementwise.log)
-    log2 = lift(elementwise.log2)
-    sin = lift(elementwise.sin)
-    cos = lift(elementwise.cos)
-    tan = lift(elementwise.tan)
-    arcsin = lift(elementwise.arcsin)
-    arccos = lift(elementwise.arccos)
-    arctan = lift(elementwise.arctan)
-    sinh = lift(elementwise.sinh)
-    cosh = lift(elementwise.cosh)
-    tanh = lift(elementwise.tanh)
-    floor = lift(elementwise.floor)
-    ceil = lift(elementwise.ceil)
-    round = lift(elementwise.round)
-    clip = lift(elementwise.clip)
-    masked_fill = lift(elementwise.masked_fill)
+    abs, abs_ = method(elementwise.abs), in_place(elementwise.abs)
+    sign, sign_ = method(elementwise.sign), in_place(elementwise.sign)
+    reciprocal, reciprocal_ = method(elementwise.reciprocal), in_place(elementwise.reciprocal)
+    square, square_ = method(elementwise.square), in_place(elementwise.square)
+    cube, cube_ = method(elementwise.cube), in_place(elementwise.cube)
+    sqrt, sqrt_ = method(elementwise.sqrt), in_place(elementwise.sqrt)
+    exp, exp_ = method(elementwise.exp), in_place(elementwise.exp)
+    log, log_ = method(elementwise.log), in_place(elementwise.log)
+    log2, log2_ = method(elementwise.log2), in_place(elementwise.log2)
+    sin, sin_ = method(elementwise.sin), in_place(elementwise.sin)
+    cos, cos_ = method(elementwise.cos), in_place(elementwise.cos)
+    tan, tan_ = method(elementwise.tan), in_place(elementwise.tan)
+    arcsin, arcsin_ = method(elementwise.arcsin), in_place(elementwise.arcsin)
+    arccos, arccos_ = method(elementwise.arccos), in_place(elementwise.arccos)
+    arctan, arctan_ = method(elementwise.arctan), in_place(elementwise.arctan)
+    sinh, sinh_ = method(elementwise.sinh), in_place(elementwise.sinh)
+    cosh, cosh_ = method(elementwise.cosh), in_place(elementwise.cosh)
+    tanh, tanh_ = method(elementwise.tanh), in_place(elementwise.tanh)
+    floor, floor_ = method(elementwise.floor), in_place(elementwise.floor)
+    ceil, ceil_ = method(elementwise.ceil), in_place(elementwise.ceil)
+    round, round_ = method(elementwise.round), in_place(elementwise.round)
+    clip, clip_ = method(elementwise.clip), in_place(elementwise.clip)
+    masked_fill = method(elementwise.masked_fill)
 
-    add_ = _in_place(elementwise.add)
-    sub_ = _in_place(elementwise.sub)
-    mul_ = _in_place(elementwise.multiply)
-    div_ = _in_place(elementwise.div)
-    power_ = _in_place(elementwise.power)
-    maximum_ = _in_place(elementwise.maximum)
-    minimum_ = _in_place(elementwise.minimum)
-    neg_ = _in_place(elementwise.negative)
-    abs_ = _in_place(elementwise.abs)
-    sign_ = _in_place(elementwise.sign)
-    reciprocal_ = _in_place(elementwise.reciprocal)
-    square_ = _in_place(elementwise.square)
-    cube_ = _in_place(elementwise.cube)
-    sqrt_ = _in_place(elementwise.sqrt)
-    exp_ = _in_place(elementwise.exp)
-    log_ = _in_place(elementwise.log)
-    log2_ = _in_place(elementwise.log2)
-    sin_ = _in_place(elementwise.sin)
-    cos_ = _in_place(elementwise.cos)
-    tan_ = _in_place(elementwise.tan)
-    arcsin_ = _in_place(elementwise.arcsin)
-    arccos_ = _in_place(elementwise.arccos)
-    arctan_ = _in_place(elementwise.arctan)
-    sinh_ = _in_place(elementwise.sinh)
-    cosh_ = _in_place(elementwise.cosh)
-    tanh_ = _in_place(elementwise.tanh)
-    floor_ = _in_place(elementwise.floor)
-    ceil_ = _in_place(elementwise.ceil)
-    round_ = _in_place(elementwise.round)
-    clip_ = _in_place(elementwise.clip)
+    add_ = in_place(elementwise.add)
+    sub_ = in_place(elementwise.sub)
+    mul_ = in_place(elementwise.multiply)
+    div_ = in_place(elementwise.div)
+    power_ = in_place(elementwise.power)
+    maximum_ = in_place(elementwise.maximum)
+    minimum_ = in_place(elementwise.minimum)
+    neg_ = in_place(elementwise.negative)
 
     # Reductions and scans.
-    sum = lift(reduce.sum)
-    mean = lift(reduce.mean)
-    var = lift(reduce.var)
-    prod = lift(reduce.prod)
-    max = lift(reduce.max)
-    min = lift(reduce.min)
-    all = lift(reduce.all)
-    any = lift(reduce.any)
-    argmax = lift(reduce.argmax)
-    argmin = lift(reduce.argmin)
-    cumsum = lift(reduce.cumsum)
-    cumprod = lift(reduce.cumprod)
-    argsort = lift(reduce.argsort)
-    sort = lift(reduce.sort)
-    topk = lift(reduce.topk)
+    sum = method(reduce.sum)
+    mean = method(reduce.mean)
+    var = method(reduce.var)
+    prod = method(reduce.prod)
+    max = method(reduce.max)
+    min = method(reduce.min)
+    all = method(reduce.all)
+    any = method(reduce.any)
+    argmax = method(reduce.argmax)
+    argmin = method(reduce.argmin)
+    cumsum = method(reduce.cumsum)
+    cumprod = method(reduce.cumprod)
+    argsort = method(reduce.argsort)
+    sort = method(reduce.sort)
+    topk = method(reduce.topk)
 
     # Products.
-    matmul = lift(linalg.matmul)
-    dot = lift(linalg.dot)
-    outer = lift(linalg.outer)
-    tensordot = lift(linalg.tensordot)
+    matmul = method(linalg.matmul)
+    dot = method(linalg.dot)
+    outer = method(linalg.outer)
+    tensordot = method(linalg.tensordot)
 
     # Shape.
-    transpose = lift(shape.transpose)
-    swapaxes = lift(shape.swapaxes)
-    squeeze = lift(shape.squeeze)
-    unsqueeze = lift(shape.unsqueeze)
-    flatten = lift(shape.flatten)
-    ravel = lift(shape.ravel)
-    broadcast_to = lift(shape.broadcast_to)
-    split = lift(shape.split)
-    chunk = lift(shape.chunk)
-    unbind = lift(shape.unbind)
-    pad = lift(shape.pad)
-    repeat = lift(shape.repeat)
-    tile = lift(shape.tile)
-    roll = lift(shape.roll)
-    tril = lift(shape.tril)
-    triu = lift(shape.triu)
-    diagonal = lift(shape.diagonal)
+    transpose = method(shape.transpose)
+    swapaxes = method(shape.swapaxes)
+    squeeze = method(shape.squeeze)
+    unsqueeze = method(shape.unsqueeze)
+    flatten = method(shape.flatten)
+    ravel = method(shape.ravel)
+    broadcast_to = method(shape.broadcast_to)
+    split = method(shape.split)
+    chunk = method(shape.chunk)
+    unbind = method(shape.unbind)
+    pad = method(shape.pad)
+    repeat = method(shape.repeat)
+    tile = method(shape.tile)
+    roll = method(shape.roll)
+    tril = method(shape.tril)
+    triu = method(shape.triu)
+    diagonal = method(shape.diagonal)
 
-    def gather(self, axis: int, index: Operand) -> Tensor:
-        """The elements that `index` names along `axis`, in the shape of `index`."""
-        return apply(shape.gather, self, index, axis=axis)
+    gather = method(shape.gather)
 
-    def reshape(self, *sizes: Shape) -> Tensor:
+    def reshape(self: Any, *sizes: Shape) -> Tensor:
         """The same elements in another shape, given as one tuple or as several integers.
 
         >>> Tensor([1, 2, 3, 4]).reshape(2, -1).shape
         (2, 2)
         """
-        return apply(shape.reshape, self, shape=as_shape(sizes))
+        return shape.reshape(self, as_shape(sizes))
 
-    def expand(self, *sizes: Shape) -> Tensor:
+    def expand(self: Any, *sizes: Shape) -> Tensor:
         """`broadcast_to`, in which a size of -1 keeps the axis as it is.
 
         >>> lucid.zeros(1, 3).expand(2, -1).shape
         (2, 3)
         """
-        return apply(shape.expand, self, sizes=as_shape(sizes))
+        return shape.expand(self, as_shape(sizes))
 
     # Conversion of dtype.
-    def astype(self, dtype: DType) -> Tensor:
+    def astype(self: Any, dtype: DType) -> Tensor:
         """The values in another dtype; recorded.
 
         >>> Tensor([1.5, 2.5]).astype(int)
         Tensor([1, 2], dtype=int32)
         """
-        target = arrays.canonical_dtype(dtype)
-        return apply(elementwise.astype, self, dtype=target)
+        return elementwise.astype(self, arrays.canonical_dtype(dtype))
 
     def float(self) -> Tensor:
         """The values as the default float dtype."""
@@ -266,9 +230,6 @@ class Operators:
     def char(self) -> Tensor:
         """The values as int8."""
         return self.astype("int8")
-
-
-_power = _binary(elementwise.power)
 
 
 def as_shape(sizes: tuple[Any, ...]) -> tuple[int, ...]:

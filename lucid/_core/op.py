@@ -30,17 +30,25 @@ class Op:
     residuals: XLA drops the part of the forward pass that a gradient does not need, one forward
     program serves recorded and unrecorded calls, and a vjp is an Op itself, so that derivatives
     of every order come from this one mechanism.
+
+    Args:
+        fn: takes arrays and returns one array, or a tuple of them.
+        name: what profilers, errors and `repr` call it.
+        compiled: whether JAX may compile it; else it runs as it stands.
+        source: what `fn` was made from, for translations into other formats.
     """
 
     __slots__ = ("_vjps", "compiled", "fn", "name", "run", "source")
 
-    def __init__(self, fn: Callable[..., Any], name: str, compiled: bool = True) -> None:
+    def __init__(
+        self, fn: Callable[..., Any], name: str, compiled: bool = True, source: Any = None
+    ) -> None:
         def named(*inputs: Any) -> Any:
             with jax.named_scope(name):
                 return jax.tree.map(_strong, fn(*inputs))
 
         named.__name__ = name
-        self.source = fn
+        self.source = source
         self.fn = named
         self.name = name
         self.compiled = compiled

@@ -17,10 +17,11 @@ from lucid._core import epoch
 from lucid._core.errors import JitError, definition
 from lucid._core.mode import set_grad_enabled, state
 from lucid._core.op import Op
-from lucid._core.tape import Edge, Node
+from lucid._core.tape import Node
 from lucid._core.tensor import Tensor
 from lucid._core.trace import Capture, StandIn, Values, same
 from lucid._core.typing import Array
+from lucid._core.variable import Edge
 
 
 class Arguments(NamedTuple):

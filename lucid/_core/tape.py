@@ -9,18 +9,15 @@ import itertools
 import operator
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
 from lucid._core.mode import state
 from lucid._core.op import Op, Pullback
+from lucid._core.variable import Edge, Hook
 
 _creation_order = itertools.count()
-
-# Where a gradient flows: into output `index` of a Node, or, with index 0, into a leaf Tensor.
-Edge: TypeAlias = tuple[Any, int]
-Hook: TypeAlias = Callable[[Any], Any]
 
 
 class Observers:

@@ -11,20 +11,22 @@ import jax
 import numpy as np
 
 from lucid._core import arrays, backward, epoch
+from lucid._core.declaration import publish_methods
 from lucid._core.errors import JitError, user_line
-from lucid._core.gate import Variable, apply, run
+from lucid._core.gate import run
 from lucid._core.handle import Handle
-from lucid._core.methods import Operators
+from lucid._core.methods import Methods
 from lucid._core.mode import state
 from lucid._core.op import Op, is_inexact
 from lucid._core.repr import tensor_repr
 from lucid._core.typing import Array, DType
+from lucid._core.variable import Variable
 from lucid.ops import indexing
 
 _new = object.__new__
 
 
-class Tensor(Variable, Operators):
+class Tensor(Variable, Methods):
     """An array that records what is computed from it, so that `backward` can differentiate it.
 
     Args:
@@ -307,16 +309,14 @@ class Tensor(Variable, Operators):
 
     def __getitem__(self, index: Any) -> Tensor:
         selection, positions = indexing.parse(_arrays_in(index), self.shape)
-        return apply(indexing.take, self, *positions, selection=selection)
+        return indexing.take(self, *positions, selection=selection)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._check_in_place("index assignment")
         selection, positions = indexing.parse(_arrays_in(index), self.shape)
         if not isinstance(value, Tensor):
             value = arrays.as_array(_visible(value))
-        self._rebind(
-            "index assignment", apply(indexing.put, self, value, *positions, selection=selection)
-        )
+        self._rebind("index assignment", indexing.put(self, value, *positions, selection=selection))
 
     def __len__(self) -> int:
         if self.ndim == 0:
@@ -489,3 +489,4 @@ def register_pytree(cls: type[Tensor]) -> None:
 
 
 register_pytree(Tensor)
+publish_methods(Methods, "lucid", "Tensor")

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 import jax
+import numpy as np
+
+if TYPE_CHECKING:
+    from lucid._core.tensor import Tensor
+
+if TYPE_CHECKING:
+    pass
 
 Array: TypeAlias = jax.Array
-# What an operation takes as data: a Tensor, a jax or NumPy array, or a Python number. Duck-typed,
-# because the pure functions below `lucid._core.tensor` must not know Tensor.
-Operand: TypeAlias = Any
+Number: TypeAlias = bool | int | float | complex
+# What an operation takes as data; see `lucid._core.declaration`.
+Operand: TypeAlias = "Tensor | jax.Array | np.ndarray[Any, Any] | np.generic | Number"
+Exponent: TypeAlias = Operand  # whole Python numbers among them choose a program that multiplies
 Scalar: TypeAlias = bool | int | float | complex
 DType: TypeAlias = Any  # whatever `numpy.dtype` takes
 Axis: TypeAlias = int | Sequence[int] | None

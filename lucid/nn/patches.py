@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lucid._core.gate import frozen
+from lucid._core.static import frozen
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Size, ntuple
 from lucid.nn import functional as F

@@ -22,6 +22,7 @@ import jax
 import numpy as np
 
 from lucid._core.arrays import as_array
+from lucid._core.declaration import Source
 from lucid._core.files import write_whole
 from lucid._core.mode import no_grad
 from lucid._core.op import Op
@@ -108,6 +109,7 @@ class Call(NamedTuple):
 
     fn: Callable[..., Any]
     static: dict[str, Any]
+    names: tuple[str, ...]  # of the parameters that the operands belong to
     operands: tuple[Any, ...]
     results: tuple[Any, ...]
     path: str  # of the Module that called it; empty for the exported one
@@ -166,12 +168,11 @@ class _Recorder(Capture):
         """The outputs of an operation: symbols if it has symbols among its operands."""
         if not any(isinstance(x, Symbol) for x in operands):
             return op.run(*operands)
-        source: Any = op.source
-        fn, static = getattr(source, "func", source), getattr(source, "keywords", {})
+        fn, static, names = _taken_apart(op.source, operands)
         caller = self._entered[-1]
         path, kind = self._names.get(id(caller), ""), type(caller).__name__
         kept = tuple(np.array(x) if isinstance(x, np.ndarray) else x for x in operands)
-        call = Call(fn, static, kept, (), path, kind)
+        call = Call(fn, static, names, kept, (), path, kind)
         if fn not in TRANSLATIONS:
             raise _refusal(call, "it has no translation. Does the Module need eval()?")
         specs = [
@@ -326,15 +327,40 @@ def _model(
 def _translate(graph: Graph, call: Call) -> None:
     """Add the nodes of one operation."""
     results = [y for y in call.results if y is not None]
-    arguments = inspect.signature(call.fn).bind(*call.operands, **call.static)
-    arguments.apply_defaults()
     graph.scope, graph.results = f"{call.path}/" if call.path else "", results
     try:
-        names = TRANSLATIONS[call.fn](graph, results[0], **arguments.arguments)
+        names = TRANSLATIONS[call.fn](graph, results[0], **_arguments(call))
     except NotImplementedError as error:
         raise _refusal(call, str(error)) from None
     for y, name in zip(results, [names] if isinstance(names, str) else names, strict=True):
         graph.names[y.number] = name
+
+
+def _taken_apart(
+    source: Any, operands: Sequence[Any]
+) -> tuple[Callable[..., Any], dict[str, Any], tuple[str, ...]]:
+    """The function that an Op was made from, its static arguments, and its operands' names."""
+    if isinstance(source, Source):
+        return source.declaration.fn, source.static(), source.names()
+    fn, static = source.fn, source.static
+    parameters = inspect.signature(fn).parameters.values()
+    names = [p.name for p in parameters if p.name not in static]
+    return fn, static, tuple(names[: len(operands)])
+
+
+def _arguments(call: Call) -> dict[str, Any]:
+    """The arguments of an operation by name; several operands of one parameter are a tuple."""
+    parameters = inspect.signature(call.fn).parameters
+    arguments = {name: p.default for name, p in parameters.items() if p.default is not p.empty}
+    arguments |= call.static
+    for name, operand in zip(call.names, call.operands, strict=True):
+        if parameters[name].kind is inspect.Parameter.VAR_POSITIONAL or isinstance(
+            call.static.get(name), tuple
+        ):
+            arguments[name] = (*arguments[name], operand)
+        else:
+            arguments[name] = operand
+    return arguments
 
 
 def _refusal(call: Call, reason: str) -> NotImplementedError:

@@ -14,7 +14,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from lucid.onnx.graph import Graph, Value
-from lucid.ops import activation, elementwise, indexing, linalg, lookup, norm, pool, reduce, resize
+from lucid.ops import (
+    activation,
+    affine,
+    elementwise,
+    indexing,
+    linalg,
+    lookup,
+    norm,
+    pool,
+    reduce,
+    resize,
+)
 from lucid.ops import shape as shapes
 from lucid.ops.conv import check_conv_args, conv, conv_transpose
 
@@ -108,10 +119,10 @@ def astype(g: Graph, y: Value, /, a: Any, dtype: Any) -> Names:
 # --- Products and convolutions ----------------------------------------------------------------
 
 
-def linear(g: Graph, y: Value, /, x: Any, weight: Any, bias: Any) -> Names:
+def linear(g: Graph, y: Value, /, input_: Any, weight: Any, bias: Any) -> Names:
     if len(y.shape) == 2:
-        return g.node("Gemm", x, weight, bias, transB=1)
-    product = g.node("MatMul", x, g.node("Transpose", weight, perm=[1, 0]))
+        return g.node("Gemm", input_, weight, bias, transB=1)
+    product = g.node("MatMul", input_, g.node("Transpose", weight, perm=[1, 0]))
     return product if bias is None else g.node("Add", product, bias)
 
 
@@ -184,21 +195,21 @@ def transposed_convolution(
 def batch_norm(
     g: Graph, y: Value, /, x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float
 ) -> Names:
-    scale, shift = affine(y, weight, bias, y.shape[1])
+    scale, shift = scale_and_shift(y, weight, bias, y.shape[1])
     return g.node("BatchNormalization", x, scale, shift, mean, var, epsilon=eps)
 
 
 def instance_norm(
     g: Graph, y: Value, /, x: Any, weight: Any, bias: Any, eps: float, **running: Any
 ) -> Names:
-    scale, shift = affine(y, weight, bias, y.shape[1])
+    scale, shift = scale_and_shift(y, weight, bias, y.shape[1])
     return g.node("InstanceNormalization", x, scale, shift, epsilon=eps)
 
 
 def group_norm(
     g: Graph, y: Value, /, x: Any, weight: Any, bias: Any, num_groups: int, eps: float
 ) -> Names:
-    ones, zeros = affine(y, None, None, num_groups)
+    ones, zeros = scale_and_shift(y, None, None, num_groups)
     grouped = g.node("Reshape", x, integers([0, num_groups, -1]))
     normal = g.node("InstanceNormalization", grouped, ones, zeros, epsilon=eps)
     result = reshaped(g, y, normal, x.shape)
@@ -212,11 +223,11 @@ def group_norm(
 def layer_norm(
     g: Graph, y: Value, /, x: Any, weight: Any, bias: Any, normalized_shape: Any, eps: float
 ) -> Names:
-    scale, _ = affine(y, weight, None, normalized_shape)
+    scale, _ = scale_and_shift(y, weight, None, normalized_shape)
     return g.node("LayerNormalization", x, scale, bias, axis=-len(normalized_shape), epsilon=eps)
 
 
-def affine(y: Value, weight: Any, bias: Any, shape: Any) -> tuple[Any, Any]:
+def scale_and_shift(y: Value, weight: Any, bias: Any, shape: Any) -> tuple[Any, Any]:
     """Weight and bias, which ONNX wants even where there are none."""
     return (
         np.ones(shape, y.dtype) if weight is None else weight,
@@ -316,8 +327,8 @@ def swapaxes(g: Graph, y: Value, /, a: Any, axis1: int, axis2: int) -> Names:
     return g.node("Transpose", a, perm=order)
 
 
-def concatenate(g: Graph, y: Value, /, arrays: Any, axis: int) -> Names:
-    return g.node("Concat", *(g.cast(a, y.dtype) for a in arrays), axis=axis)
+def concatenate(g: Graph, y: Value, /, arr: Any, axis: int) -> Names:
+    return g.node("Concat", *(g.cast(a, y.dtype) for a in arr), axis=axis)
 
 
 def split(g: Graph, y: Value, /, a: Any, axis: int, **pieces: Any) -> Names:
@@ -420,11 +431,10 @@ REDUCTIONS = {
     "prod": "ReduceProd",
 }  # fmt: skip
 
-TRANSLATIONS: dict[Callable[..., Any], Translation] = {
+_TABLE: dict[Callable[..., Any], Translation] = {
     **{getattr(elementwise, name): direct(op) for name, op in {**UNARY, **BINARY}.items()},
     **{getattr(elementwise, name): comparison(op) for name, op in COMPARISONS.items()},
     **{getattr(reduce, name): reduction(op) for name, op in REDUCTIONS.items()},
-    elementwise.scalar_power: direct("Pow"),
     elementwise.square: square,
     elementwise.div: div,
     elementwise.clip: clip,
@@ -449,7 +459,7 @@ TRANSLATIONS: dict[Callable[..., Any], Translation] = {
     activation.softmax: direct("Softmax", axis="axis"),
     activation.log_softmax: direct("LogSoftmax", axis="axis"),
     linalg.matmul: direct("MatMul"),
-    linalg.linear: linear,
+    affine.linear: linear,
     conv: convolution,
     conv_transpose: transposed_convolution,
     norm.batch_norm: batch_norm,
@@ -477,5 +487,10 @@ TRANSLATIONS: dict[Callable[..., Any], Translation] = {
     resize.pixel_shuffle: pixel_shuffle,
 }
 
+# By what computes on arrays: of a declared function, its pure form.
+TRANSLATIONS: dict[Callable[..., Any], Translation] = {
+    getattr(function, "pure", function): translation for function, translation in _TABLE.items()
+}
+
 # Their static arguments may hold the batch size; the translations look at the results instead.
-FOLLOW_SHAPE = frozenset({shapes.reshape, indexing.take})
+FOLLOW_SHAPE = frozenset({shapes.reshape.pure, indexing.take.pure})

@@ -2,6 +2,7 @@
 
 from lucid.ops import (
     activation,
+    affine,
     classification,
     conv,
     dropout,
@@ -22,6 +23,7 @@ from lucid.ops import (
 
 __all__ = [
     "activation",
+    "affine",
     "classification",
     "conv",
     "dropout",

@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import jax
 import jax.numpy as jnp
 
-from lucid._core.typing import Array, Operand
+from lucid._core.arguments import is_number
+from lucid._core.declaration import checks, op
+from lucid._core.typing import Operand
 from lucid.ops.precision import narrowed, wide
 
 # The fixed point of mean 0 and variance 1: Klambauer et al., arXiv:1706.02515, equation 14.
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
 
+if TYPE_CHECKING:
+    from lucid._core.tensor import Tensor
 
-def relu(input_: Operand, /) -> Array:
+__all__ = [
+    "elu",
+    "gelu",
+    "hard_sigmoid",
+    "hard_swish",
+    "hardtanh",
+    "leaky_relu",
+    "log_softmax",
+    "mish",
+    "prelu",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+]
+
+
+@op
+def relu(input_: Operand) -> Tensor:
     """max(x, 0); the gradient at 0 is 0.
 
     >>> F.relu(Tensor([-1.0, 2.0]))
@@ -24,16 +49,24 @@ def relu(input_: Operand, /) -> Array:
     return jax.nn.relu(input_)
 
 
-def relu6(input_: Operand, /) -> Array:
+@op
+def relu6(input_: Operand) -> Tensor:
     """min(max(x, 0), 6).
 
     >>> F.relu6(Tensor([-1.0, 2.0, 7.0]))
     Tensor([0., 2., 6.])
     """
-    return hardtanh(input_, 0.0, 6.0)
+    return hardtanh.pure(input_, 0.0, 6.0)
 
 
-def hardtanh(input_: Operand, /, min_val: float = -1.0, max_val: float = 1.0) -> Array:
+def _check_hardtanh(input_: Operand, min_val: Operand, max_val: Operand) -> None:
+    if is_number(min_val) and is_number(max_val) and not min_val < max_val:
+        raise ValueError(f"hardtanh: min_val must be below max_val, got {min_val} and {max_val}.")
+
+
+@op
+@checks(_check_hardtanh)
+def hardtanh(input_: Operand, min_val: Operand = -1.0, max_val: Operand = 1.0) -> Tensor:
     """x, but no less than min_val and no more than max_val; there the gradient is 0.
 
     Raises:
@@ -42,13 +75,12 @@ def hardtanh(input_: Operand, /, min_val: float = -1.0, max_val: float = 1.0) ->
     >>> F.hardtanh(Tensor([-2.0, 0.5, 2.0]))
     Tensor([-1. ,  0.5,  1. ])
     """
-    if not min_val < max_val:
-        raise ValueError(f"hardtanh: min_val must be below max_val, got {min_val} and {max_val}.")
     x = jnp.asarray(input_)
     return jnp.where(x <= min_val, min_val, jnp.where(x >= max_val, max_val, x)).astype(x.dtype)
 
 
-def leaky_relu(input_: Operand, /, negative_slope: float = 0.01) -> Array:
+@op
+def leaky_relu(input_: Operand, negative_slope: Operand = 0.01) -> Tensor:
     """x where it is positive, else negative_slope * x.
 
     >>> F.leaky_relu(Tensor([-1.0, 2.0]), 0.2)
@@ -57,8 +89,18 @@ def leaky_relu(input_: Operand, /, negative_slope: float = 0.01) -> Array:
     return jnp.where(input_ > 0, input_, negative_slope * input_)
 
 
-def prelu(input_: Operand, weight: Operand, /) -> Array:
-    """x where it is positive, else weight * x, the weight of each channel being learned."""
+@op
+def prelu(input_: Operand, weight: Operand) -> Tensor:
+    """x where it is positive, else weight * x; He et al., arXiv:1502.01852.
+
+    Shape: (N, C, *), weight (1,) or (C,) -> (N, C, *)
+
+    Raises:
+        ValueError: the weight has neither 1 value nor one per channel.
+
+    >>> F.prelu(Tensor([-1.0, 2.0]), Tensor([0.25]))
+    Tensor([-0.25,  2.  ])
+    """
     x, slope = jnp.asarray(input_), jnp.asarray(weight)
     channels = x.shape[1] if x.ndim > 1 else 1
     if slope.ndim > 1 or slope.size not in (1, channels):
@@ -73,7 +115,8 @@ def prelu(input_: Operand, weight: Operand, /) -> Array:
     return jnp.where(x > 0, x, (slope * x).astype(x.dtype))
 
 
-def elu(input_: Operand, /, alpha: float = 1.0) -> Array:
+@op
+def elu(input_: Operand, alpha: Operand = 1.0) -> Tensor:
     """x where it is positive, else alpha * (exp(x) - 1).
 
     Clevert et al., arXiv:1511.07289.
@@ -85,7 +128,8 @@ def elu(input_: Operand, /, alpha: float = 1.0) -> Array:
     return jnp.where(input_ > 0, input_, alpha * jnp.expm1(negative))
 
 
-def selu(input_: Operand, /) -> Array:
+@op
+def selu(input_: Operand) -> Tensor:
     """1.0507 * elu(x, 1.6733): keeps mean 0 and variance 1 from layer to layer.
 
     Klambauer et al., arXiv:1706.02515.
@@ -93,10 +137,11 @@ def selu(input_: Operand, /) -> Array:
     >>> F.selu(Tensor([-1.0, 1.0]))
     Tensor([-1.1113,  1.0507])
     """
-    return SELU_SCALE * elu(input_, SELU_ALPHA)
+    return SELU_SCALE * elu.pure(input_, SELU_ALPHA)
 
 
-def gelu(input_: Operand, /, approximate: Literal["none", "tanh"] = "none") -> Array:
+@op
+def gelu(input_: Operand, approximate: Literal["none", "tanh"] = "none") -> Tensor:
     """x * P(Z <= x) for a standard normal Z; Hendrycks & Gimpel, arXiv:1606.08415.
 
     Args:
@@ -113,7 +158,8 @@ def gelu(input_: Operand, /, approximate: Literal["none", "tanh"] = "none") -> A
     return jax.nn.gelu(input_, approximate=approximate == "tanh")
 
 
-def sigmoid(input_: Operand, /) -> Array:
+@op
+def sigmoid(input_: Operand) -> Tensor:
     """1 / (1 + exp(-x)).
 
     >>> F.sigmoid(Tensor([0.0]))
@@ -122,16 +168,18 @@ def sigmoid(input_: Operand, /) -> Array:
     return jax.nn.sigmoid(input_)
 
 
-def hard_sigmoid(input_: Operand, /) -> Array:
+@op
+def hard_sigmoid(input_: Operand) -> Tensor:
     """min(max(x + 3, 0), 6) / 6.
 
     >>> F.hard_sigmoid(Tensor([-4.0, 0.0, 1.5]))
     Tensor([0.  , 0.5 , 0.75])
     """
-    return relu6(input_ + 3.0) / 6.0
+    return relu6.pure(input_ + 3.0) / 6.0
 
 
-def silu(input_: Operand, /) -> Array:
+@op
+def silu(input_: Operand) -> Tensor:
     """x * sigmoid(x), also called swish.
 
     >>> F.silu(Tensor([-1.0, 1.0]))
@@ -140,16 +188,18 @@ def silu(input_: Operand, /) -> Array:
     return jax.nn.silu(input_)
 
 
-def hard_swish(input_: Operand, /) -> Array:
+@op
+def hard_swish(input_: Operand) -> Tensor:
     """x * min(max(x + 3, 0), 6) / 6; Howard et al., arXiv:1905.02244.
 
     >>> F.hard_swish(Tensor([-4.0, 1.0, 4.0]))
     Tensor([-0.    ,  0.6667,  4.    ])
     """
-    return input_ * hard_sigmoid(input_)
+    return input_ * hard_sigmoid.pure(input_)
 
 
-def mish(input_: Operand, /) -> Array:
+@op
+def mish(input_: Operand) -> Tensor:
     """x * tanh(softplus(x)); Misra, arXiv:1908.08681.
 
     >>> F.mish(Tensor([-1.0, 1.0]))
@@ -158,7 +208,14 @@ def mish(input_: Operand, /) -> Array:
     return input_ * jnp.tanh(jax.nn.softplus(input_))
 
 
-def softplus(input_: Operand, /, beta: float = 1.0, threshold: float = 20.0) -> Array:
+def _check_softplus(input_: Operand, beta: Operand, threshold: Operand) -> None:
+    if is_number(beta) and beta == 0:
+        raise ValueError("softplus: beta must not be 0.")
+
+
+@op
+@checks(_check_softplus)
+def softplus(input_: Operand, beta: Operand = 1.0, threshold: Operand = 20.0) -> Tensor:
     """log(1 + exp(beta * x)) / beta; x itself where beta * x is above the threshold.
 
     Raises:
@@ -167,12 +224,11 @@ def softplus(input_: Operand, /, beta: float = 1.0, threshold: float = 20.0) -> 
     >>> F.softplus(Tensor([-1.0, 0.0, 30.0]))
     Tensor([ 0.3133,  0.6931, 30.    ])
     """
-    if beta == 0:
-        raise ValueError("softplus: beta must not be 0.")
     return jnp.where(beta * input_ > threshold, input_, jax.nn.softplus(beta * input_) / beta)
 
 
-def softmax(input_: Operand, /, axis: int = -1) -> Array:
+@op
+def softmax(input_: Operand, axis: int = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along `axis`.
 
     >>> F.softmax(Tensor([0.0, 1.0986123]))
@@ -181,7 +237,8 @@ def softmax(input_: Operand, /, axis: int = -1) -> Array:
     return narrowed(jax.nn.softmax(wide(input_), axis), input_)
 
 
-def log_softmax(input_: Operand, /, axis: int = -1) -> Array:
+@op
+def log_softmax(input_: Operand, axis: int = -1) -> Tensor:
     """x - log(sum(exp(x))) along `axis`.
 
     >>> F.log_softmax(Tensor([0.0, 0.0]))

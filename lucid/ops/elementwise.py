@@ -2,12 +2,54 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import jax.numpy as jnp
 
-from lucid._core.typing import Array, DType, Operand, Scalar
+from lucid._core.arguments import is_whole
+from lucid._core.declaration import op
+from lucid._core.typing import DType, Exponent, Operand
+
+if TYPE_CHECKING:
+    from lucid._core.tensor import Tensor
+
+__all__ = [
+    "abs",
+    "add",
+    "arccos",
+    "arcsin",
+    "arctan",
+    "ceil",
+    "clip",
+    "cos",
+    "cosh",
+    "cube",
+    "div",
+    "exp",
+    "floor",
+    "log",
+    "log2",
+    "masked_fill",
+    "maximum",
+    "minimum",
+    "multiply",
+    "power",
+    "reciprocal",
+    "round",
+    "sign",
+    "sin",
+    "sinh",
+    "sqrt",
+    "square",
+    "sub",
+    "tan",
+    "tanh",
+    "where",
+]
 
 
-def add(a: Operand, b: Operand, /) -> Array:
+@op
+def add(a: Operand, b: Operand) -> Tensor:
     """Sum `a + b`.
 
     >>> lucid.add(Tensor([1.0, 2.0]), Tensor([3.0, 4.0]))
@@ -16,7 +58,8 @@ def add(a: Operand, b: Operand, /) -> Array:
     return jnp.add(a, b)
 
 
-def sub(a: Operand, b: Operand, /) -> Array:
+@op
+def sub(a: Operand, b: Operand) -> Tensor:
     """Difference `a - b`.
 
     >>> lucid.sub(Tensor([1.0, 2.0]), Tensor([3.0, 5.0]))
@@ -25,7 +68,8 @@ def sub(a: Operand, b: Operand, /) -> Array:
     return jnp.subtract(a, b)
 
 
-def multiply(a: Operand, b: Operand, /) -> Array:
+@op
+def multiply(a: Operand, b: Operand) -> Tensor:
     """Product `a * b`.
 
     >>> lucid.multiply(Tensor([1.0, 2.0]), Tensor([3.0, 4.0]))
@@ -34,7 +78,8 @@ def multiply(a: Operand, b: Operand, /) -> Array:
     return jnp.multiply(a, b)
 
 
-def div(a: Operand, b: Operand, /, floor: bool = False) -> Array:
+@op
+def div(a: Operand, b: Operand, floor: bool = False) -> Tensor:
     """Quotient `a / b`, a float; with `floor`, the largest integer that is not above it.
 
     >>> lucid.div(Tensor([3, 4]), Tensor([2, 2]))
@@ -45,12 +90,14 @@ def div(a: Operand, b: Operand, /, floor: bool = False) -> Array:
     return jnp.floor_divide(a, b) if floor else jnp.true_divide(a, b)
 
 
-def floor_div(a: Operand, b: Operand, /) -> Array:
+@op
+def floor_div(a: Operand, b: Operand) -> Tensor:
     """The largest integer that is not above `a / b`."""
     return jnp.floor_divide(a, b)
 
 
-def remainder(a: Operand, b: Operand, /) -> Array:
+@op
+def remainder(a: Operand, b: Operand) -> Tensor:
     """Remainder of `a // b`, with the sign of `b`.
 
     >>> Tensor([-3, 4]) % Tensor([2, 3])
@@ -59,24 +106,20 @@ def remainder(a: Operand, b: Operand, /) -> Array:
     return jnp.remainder(a, b)
 
 
-def power(a: Operand, b: Operand, /) -> Array:
-    """`a` to the power `b`.
+@op
+def power(a: Operand, b: Exponent) -> Tensor:
+    """`a` to the power `b`. A whole Python number multiplies, which is exact for negative `a` too.
 
     >>> lucid.power(Tensor([2.0, 3.0]), Tensor([3.0, 2.0]))
     Tensor([8., 9.])
     """
+    if is_whole(b) and jnp.issubdtype(jnp.result_type(a), jnp.inexact):
+        b = int(b)
     return jnp.power(a, b)
 
 
-def scalar_power(a: Operand, /, exponent: float) -> Array:
-    """`a` to a fixed power. A whole exponent multiplies, which is exact for negative `a` too."""
-    is_float = jnp.issubdtype(a.dtype, jnp.inexact)
-    if is_float and isinstance(exponent, float) and exponent.is_integer():
-        exponent = int(exponent)
-    return jnp.power(a, exponent)
-
-
-def maximum(a: Operand, b: Operand, /) -> Array:
+@op
+def maximum(a: Operand, b: Operand) -> Tensor:
     """The larger operand. At a tie each gets half of the gradient.
 
     >>> lucid.maximum(Tensor([1.0, 5.0]), Tensor([3.0, 4.0]))
@@ -85,7 +128,8 @@ def maximum(a: Operand, b: Operand, /) -> Array:
     return jnp.maximum(a, b)
 
 
-def minimum(a: Operand, b: Operand, /) -> Array:
+@op
+def minimum(a: Operand, b: Operand) -> Tensor:
     """The smaller operand. At a tie each gets half of the gradient.
 
     >>> lucid.minimum(Tensor([1.0, 5.0]), Tensor([3.0, 4.0]))
@@ -94,7 +138,8 @@ def minimum(a: Operand, b: Operand, /) -> Array:
     return jnp.minimum(a, b)
 
 
-def equal(a: Operand, b: Operand, /) -> Array:
+@op
+def equal(a: Operand, b: Operand) -> Tensor:
     """Whether `a == b`.
 
     >>> Tensor([1, 2, 3]) == Tensor([1, 3, 2])
@@ -103,7 +148,8 @@ def equal(a: Operand, b: Operand, /) -> Array:
     return jnp.equal(a, b)
 
 
-def not_equal(a: Operand, b: Operand, /) -> Array:
+@op
+def not_equal(a: Operand, b: Operand) -> Tensor:
     """Whether `a != b`.
 
     >>> Tensor([1, 2, 3]) != Tensor([1, 3, 2])
@@ -112,7 +158,8 @@ def not_equal(a: Operand, b: Operand, /) -> Array:
     return jnp.not_equal(a, b)
 
 
-def less(a: Operand, b: Operand, /) -> Array:
+@op
+def less(a: Operand, b: Operand) -> Tensor:
     """Whether `a < b`.
 
     >>> Tensor([1, 2, 3]) < Tensor([1, 3, 2])
@@ -121,7 +168,8 @@ def less(a: Operand, b: Operand, /) -> Array:
     return jnp.less(a, b)
 
 
-def less_equal(a: Operand, b: Operand, /) -> Array:
+@op
+def less_equal(a: Operand, b: Operand) -> Tensor:
     """Whether `a <= b`.
 
     >>> Tensor([1, 2, 3]) <= Tensor([1, 3, 2])
@@ -130,7 +178,8 @@ def less_equal(a: Operand, b: Operand, /) -> Array:
     return jnp.less_equal(a, b)
 
 
-def greater(a: Operand, b: Operand, /) -> Array:
+@op
+def greater(a: Operand, b: Operand) -> Tensor:
     """Whether `a > b`.
 
     >>> Tensor([1, 2, 3]) > Tensor([1, 3, 2])
@@ -139,7 +188,8 @@ def greater(a: Operand, b: Operand, /) -> Array:
     return jnp.greater(a, b)
 
 
-def greater_equal(a: Operand, b: Operand, /) -> Array:
+@op
+def greater_equal(a: Operand, b: Operand) -> Tensor:
     """Whether `a >= b`.
 
     >>> Tensor([1, 2, 3]) >= Tensor([1, 3, 2])
@@ -148,7 +198,8 @@ def greater_equal(a: Operand, b: Operand, /) -> Array:
     return jnp.greater_equal(a, b)
 
 
-def bitwise_and(a: Operand, b: Operand, /) -> Array:
+@op
+def bitwise_and(a: Operand, b: Operand) -> Tensor:
     """Bitwise and; logical and of booleans.
 
     >>> Tensor([True, False]) & Tensor([True, True])
@@ -157,7 +208,8 @@ def bitwise_and(a: Operand, b: Operand, /) -> Array:
     return jnp.bitwise_and(a, b)
 
 
-def bitwise_or(a: Operand, b: Operand, /) -> Array:
+@op
+def bitwise_or(a: Operand, b: Operand) -> Tensor:
     """Bitwise or; logical or of booleans.
 
     >>> Tensor([True, False]) | Tensor([True, True])
@@ -166,7 +218,8 @@ def bitwise_or(a: Operand, b: Operand, /) -> Array:
     return jnp.bitwise_or(a, b)
 
 
-def bitwise_xor(a: Operand, b: Operand, /) -> Array:
+@op
+def bitwise_xor(a: Operand, b: Operand) -> Tensor:
     """Bitwise exclusive or; logical exclusive or of booleans.
 
     >>> Tensor([True, False]) ^ Tensor([True, True])
@@ -175,7 +228,8 @@ def bitwise_xor(a: Operand, b: Operand, /) -> Array:
     return jnp.bitwise_xor(a, b)
 
 
-def invert(a: Operand, /) -> Array:
+@op
+def invert(a: Operand) -> Tensor:
     """Bitwise not; logical not of booleans.
 
     >>> ~Tensor([True, False])
@@ -184,7 +238,8 @@ def invert(a: Operand, /) -> Array:
     return jnp.invert(a)
 
 
-def negative(a: Operand, /) -> Array:
+@op
+def negative(a: Operand) -> Tensor:
     """`-a`.
 
     >>> -Tensor([1.0, -2.0])
@@ -193,7 +248,8 @@ def negative(a: Operand, /) -> Array:
     return jnp.negative(a)
 
 
-def abs(a: Operand, /) -> Array:
+@op
+def abs(a: Operand) -> Tensor:
     """Absolute value; its gradient at 0 is 0.
 
     >>> lucid.abs(Tensor([1.0, -2.0]))
@@ -204,7 +260,8 @@ def abs(a: Operand, /) -> Array:
     return jnp.where(jnp.equal(a, 0), jnp.zeros_like(size), size)
 
 
-def sign(a: Operand, /) -> Array:
+@op
+def sign(a: Operand) -> Tensor:
     """-1, 0 or 1 by the sign of `a`; its gradient is 0.
 
     >>> lucid.sign(Tensor([3.0, -2.0, 0.0]))
@@ -213,7 +270,8 @@ def sign(a: Operand, /) -> Array:
     return jnp.sign(a)
 
 
-def reciprocal(a: Operand, /) -> Array:
+@op
+def reciprocal(a: Operand) -> Tensor:
     """`1 / a`.
 
     >>> lucid.reciprocal(Tensor([2.0, 4.0]))
@@ -222,7 +280,8 @@ def reciprocal(a: Operand, /) -> Array:
     return jnp.reciprocal(a)
 
 
-def square(a: Operand, /) -> Array:
+@op
+def square(a: Operand) -> Tensor:
     """`a` squared.
 
     >>> lucid.square(Tensor([3.0, -2.0]))
@@ -231,7 +290,8 @@ def square(a: Operand, /) -> Array:
     return jnp.square(a)
 
 
-def cube(a: Operand, /) -> Array:
+@op
+def cube(a: Operand) -> Tensor:
     """`a` cubed.
 
     >>> lucid.cube(Tensor([3.0, -2.0]))
@@ -240,7 +300,8 @@ def cube(a: Operand, /) -> Array:
     return a * a * a
 
 
-def sqrt(a: Operand, /) -> Array:
+@op
+def sqrt(a: Operand) -> Tensor:
     """Square root.
 
     >>> lucid.sqrt(Tensor([4.0, 9.0]))
@@ -249,7 +310,8 @@ def sqrt(a: Operand, /) -> Array:
     return jnp.sqrt(a)
 
 
-def exp(a: Operand, /) -> Array:
+@op
+def exp(a: Operand) -> Tensor:
     """e to the power `a`.
 
     >>> lucid.exp(Tensor([0.0, 1.0]))
@@ -258,7 +320,8 @@ def exp(a: Operand, /) -> Array:
     return jnp.exp(a)
 
 
-def log(a: Operand, /) -> Array:
+@op
+def log(a: Operand) -> Tensor:
     """Natural logarithm.
 
     >>> lucid.log(Tensor([1.0, 2.0]))
@@ -267,7 +330,8 @@ def log(a: Operand, /) -> Array:
     return jnp.log(a)
 
 
-def log2(a: Operand, /) -> Array:
+@op
+def log2(a: Operand) -> Tensor:
     """Logarithm to base 2.
 
     >>> lucid.log2(Tensor([1.0, 8.0]))
@@ -276,7 +340,8 @@ def log2(a: Operand, /) -> Array:
     return jnp.log2(a)
 
 
-def sin(a: Operand, /) -> Array:
+@op
+def sin(a: Operand) -> Tensor:
     """Sine of an angle in radians.
 
     >>> lucid.sin(Tensor([0.0, 1.0]))
@@ -285,7 +350,8 @@ def sin(a: Operand, /) -> Array:
     return jnp.sin(a)
 
 
-def cos(a: Operand, /) -> Array:
+@op
+def cos(a: Operand) -> Tensor:
     """Cosine of an angle in radians.
 
     >>> lucid.cos(Tensor([0.0, 1.0]))
@@ -294,7 +360,8 @@ def cos(a: Operand, /) -> Array:
     return jnp.cos(a)
 
 
-def tan(a: Operand, /) -> Array:
+@op
+def tan(a: Operand) -> Tensor:
     """Tangent of an angle in radians.
 
     >>> lucid.tan(Tensor([0.0, 1.0]))
@@ -303,7 +370,8 @@ def tan(a: Operand, /) -> Array:
     return jnp.tan(a)
 
 
-def arcsin(a: Operand, /) -> Array:
+@op
+def arcsin(a: Operand) -> Tensor:
     """Inverse sine, in radians.
 
     >>> lucid.arcsin(Tensor([0.0, 1.0]))
@@ -312,7 +380,8 @@ def arcsin(a: Operand, /) -> Array:
     return jnp.arcsin(a)
 
 
-def arccos(a: Operand, /) -> Array:
+@op
+def arccos(a: Operand) -> Tensor:
     """Inverse cosine, in radians.
 
     >>> lucid.arccos(Tensor([1.0, 0.0]))
@@ -321,7 +390,8 @@ def arccos(a: Operand, /) -> Array:
     return jnp.arccos(a)
 
 
-def arctan(a: Operand, /) -> Array:
+@op
+def arctan(a: Operand) -> Tensor:
     """Inverse tangent, in radians.
 
     >>> lucid.arctan(Tensor([0.0, 1.0]))
@@ -330,7 +400,8 @@ def arctan(a: Operand, /) -> Array:
     return jnp.arctan(a)
 
 
-def sinh(a: Operand, /) -> Array:
+@op
+def sinh(a: Operand) -> Tensor:
     """Hyperbolic sine.
 
     >>> lucid.sinh(Tensor([0.0, 1.0]))
@@ -339,7 +410,8 @@ def sinh(a: Operand, /) -> Array:
     return jnp.sinh(a)
 
 
-def cosh(a: Operand, /) -> Array:
+@op
+def cosh(a: Operand) -> Tensor:
     """Hyperbolic cosine.
 
     >>> lucid.cosh(Tensor([0.0, 1.0]))
@@ -348,7 +420,8 @@ def cosh(a: Operand, /) -> Array:
     return jnp.cosh(a)
 
 
-def tanh(a: Operand, /) -> Array:
+@op
+def tanh(a: Operand) -> Tensor:
     """Hyperbolic tangent.
 
     >>> lucid.tanh(Tensor([0.0, 1.0]))
@@ -357,7 +430,8 @@ def tanh(a: Operand, /) -> Array:
     return jnp.tanh(a)
 
 
-def floor(a: Operand, /) -> Array:
+@op
+def floor(a: Operand) -> Tensor:
     """The largest integer that is not above `a`; its gradient is 0.
 
     >>> lucid.floor(Tensor([1.5, -1.5]))
@@ -366,7 +440,8 @@ def floor(a: Operand, /) -> Array:
     return jnp.floor(a)
 
 
-def ceil(a: Operand, /) -> Array:
+@op
+def ceil(a: Operand) -> Tensor:
     """The smallest integer that is not below `a`; its gradient is 0.
 
     >>> lucid.ceil(Tensor([1.5, -1.5]))
@@ -375,7 +450,8 @@ def ceil(a: Operand, /) -> Array:
     return jnp.ceil(a)
 
 
-def round(a: Operand, /, decimals: int = 0) -> Array:
+@op
+def round(a: Operand, decimals: int = 0) -> Tensor:
     """`a` to `decimals` places, halves to even; its gradient is 0.
 
     >>> lucid.round(Tensor([0.5, 1.5, 2.4]))
@@ -384,20 +460,23 @@ def round(a: Operand, /, decimals: int = 0) -> Array:
     return jnp.round(a, decimals)
 
 
-def clip(a: Operand, /, min_value: Scalar | None = None, max_value: Scalar | None = None) -> Array:
+@op
+def clip(a: Operand, min_value: Operand | None = None, max_value: Operand | None = None) -> Tensor:
     """`a` held between two bounds; the gradient is 1 inside and on the bounds, 0 outside.
 
     >>> lucid.clip(Tensor([-2.0, 0.5, 3.0]), 0.0, 1.0)
     Tensor([0. , 0.5, 1. ])
     """
+    a = jnp.asarray(a)
     if min_value is not None:
         a = jnp.where(a < min_value, min_value, a)
     if max_value is not None:
         a = jnp.where(a > max_value, max_value, a)
-    return jnp.asarray(a)
+    return a
 
 
-def where(condition: Operand, a: Operand, b: Operand, /) -> Array:
+@op
+def where(condition: Operand, a: Operand, b: Operand) -> Tensor:
     """`a` where `condition` is true, else `b`; all three broadcast.
 
     >>> lucid.where(Tensor([True, False]), Tensor([1.0, 2.0]), 0.0)
@@ -406,7 +485,8 @@ def where(condition: Operand, a: Operand, b: Operand, /) -> Array:
     return jnp.where(condition, a, b)
 
 
-def masked_fill(a: Operand, mask: Operand, /, value: Scalar) -> Array:
+@op
+def masked_fill(a: Operand, mask: Operand, value: Operand) -> Tensor:
     """`a` with `value` where `mask` is true.
 
     >>> lucid.masked_fill(Tensor([1.0, 2.0]), Tensor([True, False]), -1.0)
@@ -415,6 +495,7 @@ def masked_fill(a: Operand, mask: Operand, /, value: Scalar) -> Array:
     return jnp.where(mask, value, a)
 
 
-def astype(a: Operand, /, dtype: DType) -> Array:
+@op
+def astype(a: Operand, dtype: DType) -> Tensor:
     """`a` converted to `dtype`."""
     return jnp.asarray(a, dtype=dtype)

@@ -8,14 +8,18 @@ region; the rest of the index is static, or index arrays.
 from __future__ import annotations
 
 import operator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from lucid._core.typing import Array, Operand
+from lucid._core.declaration import op
+from lucid._core.typing import Operand
+
+if TYPE_CHECKING:
+    from lucid._core.tensor import Tensor
 
 
 class Selection(NamedTuple):
@@ -60,21 +64,21 @@ def parse(index: Any, shape: tuple[int, ...]) -> tuple[Selection, list[Any]]:
     return Selection(tuple(spans), tuple(inside)), [np.array(starts, np.int32), *arrays]
 
 
-def take(a: Operand, starts: Operand, /, *arrays: Operand, selection: Selection) -> Array:
+@op
+def take(a: Operand, starts: Operand, *arrays: Operand, selection: Selection) -> Tensor:
     """The elements of `a` that an index selects."""
     region = lax.dynamic_slice(a, list(starts), selection.spans)
-    taken: Array = region[_inside(selection, arrays)]
-    return taken
+    return region[_inside(selection, arrays)]
 
 
+@op
 def put(
-    a: Operand, values: Operand, starts: Operand, /, *arrays: Operand, selection: Selection
-) -> Array:
+    a: Operand, values: Operand, starts: Operand, *arrays: Operand, selection: Selection
+) -> Tensor:
     """`a` with `values`, broadcast, in the place of the elements that an index selects."""
     region = lax.dynamic_slice(a, list(starts), selection.spans)
     region = region.at[_inside(selection, arrays)].set(jnp.asarray(values, dtype=a.dtype))
-    updated: Array = lax.dynamic_update_slice(a, region, list(starts))
-    return updated
+    return lax.dynamic_update_slice(a, region, list(starts))
 
 
 def _inside(selection: Selection, arrays: tuple[Operand, ...]) -> tuple[Any, ...]:
@@ -139,14 +143,6 @@ def _is_array(item: Any) -> bool:
     if item.dtype.kind not in "iu":
         raise TypeError(f"index: an index array must hold integers or booleans, got {item.dtype}.")
     return True
-
-
-def _check_mask(mask: Any, shape: tuple[int, ...], axis: int) -> None:
-    covered = shape[axis : axis + mask.ndim]
-    if mask.shape != covered:
-        raise IndexError(
-            f"index: a mask of shape {mask.shape} cannot select from axes of shape {covered}."
-        )
 
 
 def _check_bounds(array: Any, size: int, axis: int) -> None:

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 
-from lucid._core.typing import Array, Operand
+from lucid._core.declaration import op
+from lucid._core.typing import Operand
+
+if TYPE_CHECKING:
+    from lucid._core.tensor import Tensor
+
+__all__ = [
+    "dot",
+    "einsum",
+    "matmul",
+    "outer",
+    "tensordot",
+]
 
 
-def matmul(a: Operand, b: Operand, /) -> Array:
+@op
+def matmul(a: Operand, b: Operand) -> Tensor:
     """Matrix product over the last two axes; leading axes broadcast.
 
     Shape: (..., n, k), (..., k, m) -> (..., n, m)
@@ -20,7 +34,8 @@ def matmul(a: Operand, b: Operand, /) -> Array:
     return jnp.matmul(a, b)
 
 
-def dot(a: Operand, b: Operand, /) -> Array:
+@op
+def dot(a: Operand, b: Operand) -> Tensor:
     """Sum of products over the last axis of `a` and the last but one of `b`.
 
     >>> lucid.dot(Tensor([1.0, 2.0]), Tensor([3.0, 4.0]))
@@ -29,7 +44,8 @@ def dot(a: Operand, b: Operand, /) -> Array:
     return jnp.dot(a, b)
 
 
-def outer(a: Operand, b: Operand, /) -> Array:
+@op
+def outer(a: Operand, b: Operand) -> Tensor:
     """All products of an element of `a` with one of `b`, both flattened.
 
     >>> lucid.outer(Tensor([1.0, 2.0]), Tensor([3.0, 4.0]))
@@ -39,9 +55,10 @@ def outer(a: Operand, b: Operand, /) -> Array:
     return jnp.outer(a, b)
 
 
+@op
 def tensordot(
-    a: Operand, b: Operand, /, axes: int | Sequence[Sequence[int]] | Sequence[int] = 2
-) -> Array:
+    a: Operand, b: Operand, axes: int | Sequence[Sequence[int]] | Sequence[int] = 2
+) -> Tensor:
     """Sum of products over the last `axes` axes of `a` and the first of `b`, or over named pairs.
 
     >>> a, b = Tensor([[1.0, 2.0], [3.0, 4.0]]), Tensor([[1.0, 0.0], [0.0, 2.0]])
@@ -51,17 +68,11 @@ def tensordot(
     return jnp.tensordot(a, b, axes)
 
 
-def einsum(*operands: Operand, subscripts: str) -> Array:
-    """Sum of products that `subscripts` names, in Einstein's notation."""
+@op
+def einsum(subscripts: str, *operands: Operand) -> Tensor:
+    """Sum of products that `subscripts` names, in Einstein's notation.
+
+    >>> lucid.einsum("ij,j->i", Tensor([[1.0, 2.0], [3.0, 4.0]]), Tensor([1.0, 1.0]))
+    Tensor([3., 7.])
+    """
     return jnp.einsum(subscripts, *operands)
-
-
-def linear(x: Operand, weight: Operand, bias: Operand | None = None, /) -> Array:
-    """`x @ weight.T + bias`."""
-    if jnp.ndim(weight) != 2 or jnp.shape(x)[-1:] != jnp.shape(weight)[1:]:
-        raise ValueError(
-            "linear: the last axis of the input must be as long as the last of the weight, which "
-            f"has two axes; got input {jnp.shape(x)} and weight {jnp.shape(weight)}."
-        )
-    y = jnp.matmul(x, jnp.swapaxes(weight, 0, 1))
-    return y if bias is None else y + bias

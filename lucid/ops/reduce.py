@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import jax.numpy as jnp
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from lucid._core.typing import Array, Axis, Operand
+from lucid._core.declaration import op
+from lucid._core.typing import Axis, Operand
+
+if TYPE_CHECKING:
+    from lucid._core.tensor import Tensor
+
+__all__ = [
+    "all",
+    "any",
+    "argmax",
+    "argmin",
+    "argsort",
+    "cumprod",
+    "cumsum",
+    "max",
+    "mean",
+    "min",
+    "prod",
+    "sort",
+    "sum",
+    "topk",
+    "var",
+]
 
 
-def sum(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
+@op
+def sum(a: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Sum over `axis`.
 
     >>> lucid.sum(Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
@@ -17,7 +42,8 @@ def sum(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
     return jnp.sum(a, axis, keepdims=keepdims)
 
 
-def mean(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
+@op
+def mean(a: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Arithmetic mean over `axis`.
 
     >>> lucid.mean(Tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1, keepdims=True)
@@ -27,7 +53,8 @@ def mean(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
     return jnp.mean(a, _axes(a, axis), keepdims=keepdims)
 
 
-def var(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
+@op
+def var(a: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Population variance over `axis`: the mean squared distance from the mean.
 
     >>> lucid.var(Tensor([1.0, 3.0]))
@@ -36,7 +63,8 @@ def var(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
     return jnp.var(a, _axes(a, axis), keepdims=keepdims)
 
 
-def prod(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
+@op
+def prod(a: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Product over `axis`.
 
     >>> lucid.prod(Tensor([2.0, 3.0, 4.0]))
@@ -45,7 +73,8 @@ def prod(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
     return jnp.prod(a, axis, keepdims=keepdims)
 
 
-def max(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
+@op
+def max(a: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Largest value over `axis`. Equal largest values share the gradient evenly.
 
     >>> lucid.max(Tensor([[1.0, 5.0], [3.0, 4.0]]), axis=1)
@@ -54,7 +83,8 @@ def max(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
     return jnp.max(a, axis, keepdims=keepdims)
 
 
-def min(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
+@op
+def min(a: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Smallest value over `axis`. Equal smallest values share the gradient evenly.
 
     >>> lucid.min(Tensor([[1.0, 5.0], [3.0, 4.0]]), axis=1)
@@ -63,7 +93,8 @@ def min(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
     return jnp.min(a, axis, keepdims=keepdims)
 
 
-def all(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
+@op
+def all(a: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Whether all values over `axis` are true.
 
     >>> lucid.all(Tensor([True, False]))
@@ -72,7 +103,8 @@ def all(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
     return jnp.all(a, axis, keepdims=keepdims)
 
 
-def any(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
+@op
+def any(a: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Whether any value over `axis` is true.
 
     >>> lucid.any(Tensor([True, False]))
@@ -81,7 +113,8 @@ def any(a: Operand, /, axis: Axis = None, keepdims: bool = False) -> Array:
     return jnp.any(a, axis, keepdims=keepdims)
 
 
-def argmax(a: Operand, /, axis: int | None = None, keepdims: bool = False) -> Array:
+@op
+def argmax(a: Operand, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """Index of the first largest value along `axis`, or in the flattened `a`.
 
     >>> lucid.argmax(Tensor([[1.0, 5.0], [3.0, 2.0]]), axis=1)
@@ -90,7 +123,8 @@ def argmax(a: Operand, /, axis: int | None = None, keepdims: bool = False) -> Ar
     return jnp.argmax(a, _axis(a, axis), keepdims=keepdims)
 
 
-def argmin(a: Operand, /, axis: int | None = None, keepdims: bool = False) -> Array:
+@op
+def argmin(a: Operand, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """Index of the first smallest value along `axis`, or in the flattened `a`.
 
     >>> lucid.argmin(Tensor([[1.0, 5.0], [3.0, 2.0]]), axis=1)
@@ -99,7 +133,8 @@ def argmin(a: Operand, /, axis: int | None = None, keepdims: bool = False) -> Ar
     return jnp.argmin(a, _axis(a, axis), keepdims=keepdims)
 
 
-def cumsum(a: Operand, /, axis: int = -1) -> Array:
+@op
+def cumsum(a: Operand, axis: int = -1) -> Tensor:
     """Running sum along `axis`.
 
     >>> lucid.cumsum(Tensor([1.0, 2.0, 3.0]))
@@ -108,7 +143,8 @@ def cumsum(a: Operand, /, axis: int = -1) -> Array:
     return jnp.cumsum(a, axis)
 
 
-def cumprod(a: Operand, /, axis: int = -1) -> Array:
+@op
+def cumprod(a: Operand, axis: int = -1) -> Tensor:
     """Running product along `axis`.
 
     >>> lucid.cumprod(Tensor([1.0, 2.0, 3.0]))
@@ -117,7 +153,8 @@ def cumprod(a: Operand, /, axis: int = -1) -> Array:
     return jnp.cumprod(a, axis)
 
 
-def argsort(a: Operand, /, axis: int = -1, descending: bool = False) -> Array:
+@op
+def argsort(a: Operand, axis: int = -1, descending: bool = False) -> Tensor:
     """The indices that sort `a` along `axis`, stably.
 
     >>> lucid.argsort(Tensor([3.0, 1.0, 2.0]))
@@ -126,7 +163,8 @@ def argsort(a: Operand, /, axis: int = -1, descending: bool = False) -> Array:
     return jnp.argsort(a, axis, descending=descending)
 
 
-def sort(a: Operand, /, axis: int = -1, descending: bool = False) -> tuple[Array, Array]:
+@op
+def sort(a: Operand, axis: int = -1, descending: bool = False) -> tuple[Tensor, Tensor]:
     """`a` sorted along `axis`, and the indices that sort it, stably.
 
     >>> lucid.sort(Tensor([3.0, 1.0, 2.0]), descending=True)
@@ -136,13 +174,14 @@ def sort(a: Operand, /, axis: int = -1, descending: bool = False) -> tuple[Array
     return jnp.take_along_axis(a, order, axis), order
 
 
-def topk(a: Operand, /, k: int, axis: int = -1, largest: bool = True) -> tuple[Array, Array]:
+@op
+def topk(a: Operand, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
     """The `k` largest (or smallest) values along `axis` in order, and their indices.
 
     >>> lucid.topk(Tensor([3.0, 1.0, 2.0]), 2)
     (Tensor([3., 2.]), Tensor([0, 2], dtype=int32))
     """
-    values, order = sort(a, axis, descending=largest)
+    values, order = sort.pure(a, axis, descending=largest)
     first = [slice(None)] * values.ndim
     first[axis] = slice(k)
     return values[tuple(first)], order[tuple(first)]

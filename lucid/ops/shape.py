@@ -3,14 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 import numpy as np
 
-from lucid._core.typing import Array, Axis, Operand, Scalar, Shape
+from lucid._core.declaration import op
+from lucid._core.typing import Axis, Operand, Shape
+
+if TYPE_CHECKING:
+    from lucid._core.tensor import Tensor
+
+__all__ = [
+    "broadcast_to",
+    "chunk",
+    "concatenate",
+    "diagonal",
+    "expand_dims",
+    "flatten",
+    "gather",
+    "pad",
+    "ravel",
+    "repeat",
+    "reshape",
+    "roll",
+    "split",
+    "squeeze",
+    "stack",
+    "swapaxes",
+    "tile",
+    "transpose",
+    "tril",
+    "triu",
+    "unbind",
+    "unsqueeze",
+]
 
 
-def reshape(a: Operand, /, shape: Shape) -> Array:
+@op
+def reshape(a: Operand, shape: Shape) -> Tensor:
     """The same elements in another shape; one size may be -1 and is inferred.
 
     >>> lucid.reshape(Tensor([1, 2, 3, 4]), (2, -1)).shape
@@ -19,7 +50,8 @@ def reshape(a: Operand, /, shape: Shape) -> Array:
     return jnp.reshape(a, shape)
 
 
-def transpose(a: Operand, /, axes: Sequence[int] | None = None) -> Array:
+@op
+def transpose(a: Operand, axes: Sequence[int] | None = None) -> Tensor:
     """The axes in another order, reversed unless `axes` says otherwise.
 
     >>> lucid.transpose(lucid.zeros(2, 3, 4), (1, 0, 2)).shape
@@ -28,7 +60,8 @@ def transpose(a: Operand, /, axes: Sequence[int] | None = None) -> Array:
     return jnp.transpose(a, axes)
 
 
-def swapaxes(a: Operand, /, axis1: int, axis2: int) -> Array:
+@op
+def swapaxes(a: Operand, axis1: int, axis2: int) -> Tensor:
     """Two axes exchanged.
 
     >>> lucid.swapaxes(lucid.zeros(2, 3, 4), 0, 2).shape
@@ -37,7 +70,8 @@ def swapaxes(a: Operand, /, axis1: int, axis2: int) -> Array:
     return jnp.swapaxes(a, axis1, axis2)
 
 
-def squeeze(a: Operand, /, axis: Axis = None) -> Array:
+@op
+def squeeze(a: Operand, axis: Axis = None) -> Tensor:
     """Without the axes of size 1, or without those named.
 
     >>> lucid.squeeze(lucid.zeros(1, 3, 1), axis=0).shape
@@ -46,7 +80,8 @@ def squeeze(a: Operand, /, axis: Axis = None) -> Array:
     return jnp.squeeze(a, axis)
 
 
-def unsqueeze(a: Operand, /, axis: int | Sequence[int]) -> Array:
+@op
+def unsqueeze(a: Operand, axis: int | Sequence[int]) -> Tensor:
     """With new axes of size 1 where `axis` says.
 
     >>> lucid.unsqueeze(lucid.zeros(3), axis=0).shape
@@ -55,7 +90,8 @@ def unsqueeze(a: Operand, /, axis: int | Sequence[int]) -> Array:
     return jnp.expand_dims(a, axis)
 
 
-def flatten(a: Operand, /, start_axis: int = 0, end_axis: int = -1) -> Array:
+@op
+def flatten(a: Operand, start_axis: int = 0, end_axis: int = -1) -> Tensor:
     """The axes from `start_axis` to `end_axis`, both included, as one.
 
     >>> lucid.flatten(lucid.zeros(2, 3, 4), start_axis=1).shape
@@ -72,7 +108,8 @@ def flatten(a: Operand, /, start_axis: int = 0, end_axis: int = -1) -> Array:
     return jnp.reshape(a, (*sizes[:start], -1, *sizes[end + 1 :]))
 
 
-def ravel(a: Operand, /) -> Array:
+@op
+def ravel(a: Operand) -> Tensor:
     """All elements in one axis, in row-major order.
 
     >>> lucid.ravel(lucid.zeros(2, 3)).shape
@@ -81,7 +118,8 @@ def ravel(a: Operand, /) -> Array:
     return jnp.ravel(a)
 
 
-def broadcast_to(a: Operand, /, shape: Shape) -> Array:
+@op
+def broadcast_to(a: Operand, shape: Shape) -> Tensor:
     """`a` repeated along new axes and axes of size 1 until it has `shape`.
 
     >>> lucid.broadcast_to(Tensor([1, 2]), (2, 2))
@@ -91,7 +129,8 @@ def broadcast_to(a: Operand, /, shape: Shape) -> Array:
     return jnp.broadcast_to(a, shape)
 
 
-def expand(a: Operand, /, sizes: Sequence[int]) -> Array:
+@op
+def expand(a: Operand, sizes: Sequence[int]) -> Tensor:
     """`broadcast_to`, in which a size of -1 keeps the axis as it is.
 
     >>> lucid.zeros(1, 3).expand(2, -1).shape
@@ -103,17 +142,29 @@ def expand(a: Operand, /, sizes: Sequence[int]) -> Array:
     return jnp.broadcast_to(a, shape)
 
 
-def concatenate(*arrays: Operand, axis: int = 0) -> Array:
-    """The arrays one behind the other along an axis that they have."""
-    return jnp.concatenate(arrays, axis)
+@op
+def concatenate(arr: Sequence[Operand], axis: int = 0) -> Tensor:
+    """The Tensors one behind the other along an axis that they have.
+
+    >>> lucid.concatenate([Tensor([1.0]), Tensor([2.0, 3.0])])
+    Tensor([1., 2., 3.])
+    """
+    return jnp.concatenate(arr, axis)
 
 
-def stack(*arrays: Operand, axis: int = 0) -> Array:
-    """The arrays one behind the other along a new axis."""
-    return jnp.stack(arrays, axis)
+@op
+def stack(arr: Sequence[Operand], axis: int = 0) -> Tensor:
+    """The Tensors one behind the other along a new axis.
+
+    >>> lucid.stack([Tensor([1.0, 2.0]), Tensor([3.0, 4.0])], axis=1)
+    Tensor([[1., 3.],
+            [2., 4.]])
+    """
+    return jnp.stack(arr, axis)
 
 
-def split(a: Operand, /, size_or_sections: int | Sequence[int], axis: int = 0) -> tuple[Array, ...]:
+@op
+def split(a: Operand, size_or_sections: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
     """Pieces of `size_or_sections` along `axis` (the last may be smaller), or of the sizes named.
 
     >>> [piece.shape for piece in lucid.split(lucid.zeros(5), 2)]
@@ -136,7 +187,8 @@ def split(a: Operand, /, size_or_sections: int | Sequence[int], axis: int = 0) -
     return tuple(jnp.split(a, ends, axis))
 
 
-def chunk(a: Operand, /, chunks: int, axis: int = 0) -> tuple[Array, ...]:
+@op
+def chunk(a: Operand, chunks: int, axis: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` pieces of equal size along `axis`; the last may be smaller.
 
     >>> [piece.shape for piece in lucid.chunk(lucid.zeros(5), 2)]
@@ -144,10 +196,11 @@ def chunk(a: Operand, /, chunks: int, axis: int = 0) -> tuple[Array, ...]:
     """
     if chunks < 1:
         raise ValueError(f"chunk: the number of chunks must be positive, got {chunks}.")
-    return split(a, max(1, -(-jnp.shape(a)[axis] // chunks)), axis)
+    return split.pure(a, max(1, -(-jnp.shape(a)[axis] // chunks)), axis)
 
 
-def unbind(a: Operand, /, axis: int = 0) -> tuple[Array, ...]:
+@op
+def unbind(a: Operand, axis: int = 0) -> tuple[Tensor, ...]:
     """The slices along `axis`, without that axis.
 
     >>> lucid.unbind(Tensor([[1.0, 2.0], [3.0, 4.0]]))
@@ -156,9 +209,10 @@ def unbind(a: Operand, /, axis: int = 0) -> tuple[Array, ...]:
     return tuple(jnp.moveaxis(a, axis, 0))
 
 
+@op
 def pad(
-    a: Operand, /, pad_width: int | Sequence[int] | Sequence[Sequence[int]], value: Scalar = 0
-) -> Array:
+    a: Operand, pad_width: int | Sequence[int] | Sequence[Sequence[int]], value: Operand = 0
+) -> Tensor:
     """`a` with `value` before and after each axis; widths as in `numpy.pad`.
 
     >>> lucid.pad(Tensor([1.0, 2.0]), (1, 2))
@@ -167,7 +221,8 @@ def pad(
     return jnp.pad(a, pad_width, constant_values=value)
 
 
-def repeat(a: Operand, /, repeats: int | Sequence[int], axis: int | None = None) -> Array:
+@op
+def repeat(a: Operand, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
     """Each element `repeats` times along `axis`, or of the flattened `a`.
 
     >>> lucid.repeat(Tensor([1, 2]), 2)
@@ -176,7 +231,8 @@ def repeat(a: Operand, /, repeats: int | Sequence[int], axis: int | None = None)
     return jnp.repeat(a, repeats if isinstance(repeats, int) else np.asarray(repeats), axis)
 
 
-def tile(a: Operand, /, reps: int | Sequence[int]) -> Array:
+@op
+def tile(a: Operand, reps: int | Sequence[int]) -> Tensor:
     """The whole of `a`, `reps` times along each axis.
 
     >>> lucid.tile(Tensor([1, 2]), 2)
@@ -185,7 +241,8 @@ def tile(a: Operand, /, reps: int | Sequence[int]) -> Array:
     return jnp.tile(a, reps)
 
 
-def roll(a: Operand, /, shifts: int | Sequence[int], axis: Axis = None) -> Array:
+@op
+def roll(a: Operand, shifts: int | Sequence[int], axis: Axis = None) -> Tensor:
     """Elements shifted along `axis`; those that fall off one end enter at the other.
 
     >>> lucid.roll(Tensor([1, 2, 3]), 1)
@@ -194,7 +251,8 @@ def roll(a: Operand, /, shifts: int | Sequence[int], axis: Axis = None) -> Array
     return jnp.roll(a, shifts, axis)
 
 
-def tril(a: Operand, /, diagonal: int = 0) -> Array:
+@op
+def tril(a: Operand, diagonal: int = 0) -> Tensor:
     """`a` with zeros above the diagonal of its last two axes.
 
     >>> lucid.tril(lucid.ones(2, 2))
@@ -204,7 +262,8 @@ def tril(a: Operand, /, diagonal: int = 0) -> Array:
     return jnp.tril(a, diagonal)
 
 
-def triu(a: Operand, /, diagonal: int = 0) -> Array:
+@op
+def triu(a: Operand, diagonal: int = 0) -> Tensor:
     """`a` with zeros below the diagonal of its last two axes.
 
     >>> lucid.triu(lucid.ones(2, 2))
@@ -214,7 +273,8 @@ def triu(a: Operand, /, diagonal: int = 0) -> Array:
     return jnp.triu(a, diagonal)
 
 
-def diagonal(a: Operand, /, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
+@op
+def diagonal(a: Operand, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
     """The diagonal of two axes, as the last axis.
 
     >>> lucid.diagonal(Tensor([[1.0, 2.0], [3.0, 4.0]]))
@@ -223,6 +283,15 @@ def diagonal(a: Operand, /, offset: int = 0, axis1: int = 0, axis2: int = 1) -> 
     return jnp.diagonal(a, offset, axis1, axis2)
 
 
-def gather(a: Operand, index: Operand, /, axis: int) -> Array:
-    """The elements of `a` that `index` names along `axis`, in the shape of `index`."""
+@op
+def gather(a: Operand, axis: int, index: Operand) -> Tensor:
+    """The elements of `a` that `index` names along `axis`, in the shape of `index`.
+
+    >>> lucid.gather(Tensor([[1.0, 2.0], [3.0, 4.0]]), 1, Tensor([[1], [0]]))
+    Tensor([[2.],
+            [3.]])
+    """
     return jnp.take_along_axis(a, index, axis)
+
+
+expand_dims = unsqueeze  # both are names of lucid 2

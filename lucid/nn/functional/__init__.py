@@ -3,25 +3,7 @@ are pure functions for `jax.jit`, `jax.grad` and `jax.vmap`, and return jax arra
 from a generator and so always return Tensors.
 """
 
-from lucid.nn.functional.activation import (
-    elu,
-    gelu,
-    hard_sigmoid,
-    hard_swish,
-    hardtanh,
-    leaky_relu,
-    log_softmax,
-    mish,
-    prelu,
-    relu,
-    relu6,
-    selu,
-    sigmoid,
-    silu,
-    softmax,
-    softplus,
-    tanh,
-)
+from lucid._core.declaration import publish
 from lucid.nn.functional.conv import (
     conv1d,
     conv2d,
@@ -38,9 +20,6 @@ from lucid.nn.functional.dropout import (
     dropout1d,
     dropout2d,
     dropout3d,
-)
-from lucid.nn.functional.linear import (
-    linear,
 )
 from lucid.nn.functional.lookup import (
     embedding,
@@ -90,6 +69,10 @@ from lucid.nn.functional.resize import (
     pixel_shuffle,
     pixel_unshuffle,
 )
+from lucid.ops import activation, affine
+from lucid.ops.activation import *
+from lucid.ops.affine import *
+from lucid.ops.elementwise import tanh
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -118,15 +101,10 @@ __all__ = [
     "dropout1d",
     "dropout2d",
     "dropout3d",
-    "elu",
     "embedding",
     "fold",
-    "gelu",
     "global_response_norm",
     "group_norm",
-    "hard_sigmoid",
-    "hard_swish",
-    "hardtanh",
     "hinge_embedding_loss",
     "hinge_loss",
     "huber_loss",
@@ -135,28 +113,20 @@ __all__ = [
     "kl_div",
     "l1_loss",
     "layer_norm",
-    "leaky_relu",
-    "linear",
-    "log_softmax",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
-    "mish",
     "mse_loss",
     "nll_loss",
     "normalize",
     "one_hot",
     "pixel_shuffle",
     "pixel_unshuffle",
-    "prelu",
-    "relu",
-    "relu6",
-    "selu",
-    "sigmoid",
-    "silu",
     "smooth_l1_loss",
-    "softmax",
-    "softplus",
     "tanh",
     "unfold",
 ]
+__all__ += activation.__all__
+__all__ += affine.__all__
+
+publish(globals(), __all__)

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 
 import jax
 
-from lucid import _functions
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Array
+from lucid.ops.shape import concatenate
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
@@ -28,7 +28,7 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     flat = [parameter.reshape(-1) for parameter in parameters]
     if not flat:
         raise ValueError("parameters_to_vector: there are no parameters.")
-    return _functions.concatenate(tuple(flat))
+    return concatenate(tuple(flat))
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:

@@ -1,0 +1,335 @@
+"""`op`: a function is declared once, and the declaration gives all of its forms.
+
+    @op
+    def exp(a: Operand) -> Tensor:
+        return jnp.exp(a)
+
+The annotations are those of the public function. What is annotated as `Operand` is data: a Tensor,
+an array or a number, by position or by keyword; it is traced and differentiated, and no program
+depends on its value. All other parameters are static: each combination of their types and values
+is a program of its own. The body computes with jax arrays, and is the form for users of JAX:
+`exp.pure`. `method` and `in_place` make the forms that Tensor has.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    NamedTuple,
+    ParamSpec,
+    TypeVar,
+    overload,
+)
+
+from lucid._core.arguments import is_whole
+from lucid._core.gate import run
+from lucid._core.op import Op
+from lucid._core.static import frozen, is_data, keep, refuse_static, static_key
+from lucid._core.typing import Array
+from lucid._core.variable import Variable
+
+if TYPE_CHECKING:
+    from lucid._core.tensor import Tensor
+
+P = ParamSpec("P")
+Rest = ParamSpec("Rest")
+F = TypeVar("F", bound=Callable[..., Any])
+Result = TypeVar("Result")
+Arrays = TypeVar("Arrays")
+
+
+class Function(Generic[P, Result, Arrays]):
+    """A declared function: of Tensors; of arrays alone it is pure, and returns arrays."""
+
+    __name__: str
+    # An attribute, not a method: so editors show the declared function and not this class.
+    __call__: Callable[P, Result]
+    pure: Callable[..., Arrays]
+    declaration: Declaration
+
+
+class Kind(NamedTuple):
+    """What a parameter takes."""
+
+    data: bool
+    many: bool = False  # a sequence of operands
+    exponent: bool = False  # whole Python numbers are static
+
+
+class Source(NamedTuple):
+    """What a declared Op was made from: the function, and its arguments but for the operands."""
+
+    declaration: Declaration
+    values: tuple[Any, ...]
+    places: tuple[int | tuple[int, int], ...]  # of each operand: see `Declaration.bind`
+
+    def arguments(self, operands: Sequence[Any]) -> list[Any]:
+        """The value of each parameter, in their order."""
+        values = list(self.values)
+        for place, operand in zip(self.places, operands, strict=True):
+            if isinstance(place, tuple):
+                at, _ = place
+                values[at] = (*values[at], operand)
+            else:
+                values[place] = operand
+        return values
+
+    def names(self) -> tuple[str, ...]:
+        """The parameter that each operand belongs to."""
+        at = (place[0] if isinstance(place, tuple) else place for place in self.places)
+        return tuple(self.declaration.names[i] for i in at)
+
+    def static(self) -> dict[str, Any]:
+        """The values that are no operands, by name; an empty tuple where several operands go."""
+        alone = {place for place in self.places if not isinstance(place, tuple)}
+        named = zip(self.declaration.names, self.values, strict=True)
+        return {name: value for i, (name, value) in enumerate(named) if i not in alone}
+
+    def __call__(self, *operands: Any) -> Any:
+        return self.declaration.call(self.arguments(operands))
+
+
+class Declaration:
+    """A function of arrays, and what its annotations say of its parameters."""
+
+    def __init__(self, fn: Callable[..., Any]) -> None:
+        self.fn = fn
+        self.name = fn.__name__
+        self.check: Callable[..., None] | None = getattr(fn, "__check__", None)
+        parameters = list(inspect.signature(fn).parameters.values())
+        self.parameters = parameters
+        self.names = [p.name for p in parameters]
+        self.positional = sum(p.kind is not p.KEYWORD_ONLY for p in parameters)
+        self.index = {name: i for i, name in enumerate(self.names)}
+        self.kinds = [_kind(p) for p in parameters]
+        self.variadic = next(
+            (i for i, p in enumerate(parameters) if p.kind is p.VAR_POSITIONAL), None
+        )
+        # Of each parameter its default; `empty` where there is none.
+        self.defaults = tuple(() if p.kind is p.VAR_POSITIONAL else p.default for p in parameters)
+        self.programs: dict[Any, Op] = {}
+        self.plain: Op | None = None
+        # By number of positional arguments: the operands that complete a call of nothing else.
+        self.tails: dict[int, tuple[Any, ...]] = {}
+        self._find_plain()
+
+    def _find_plain(self) -> None:
+        """Prepare the usual call: operands by position and defaults for all else."""
+        simple = [k.data and not (k.many or k.exponent) for k in self.kinds]
+        leading = simple.index(False) if False in simple else len(simple)
+        required = sum(default is inspect.Parameter.empty for default in self.defaults)
+        if required > leading or self.check or any(k.exponent for k in self.kinds):
+            return
+        operands, values, places = self.bind(self.defaults[:0], {}, partial=True)
+        self.plain = self._program(values, places)
+        for n in range(required, leading + 1):
+            self.tails[n] = tuple(operands[n:])
+
+    def bind(
+        self, args: tuple[Any, ...], named: Mapping[str, Any], partial: bool = False
+    ) -> tuple[list[Any], tuple[Any, ...], tuple[int | tuple[int, int], ...]]:
+        """The operands of a call; the other values in their parameters' places; where each belongs.
+
+        Raises:
+            TypeError: as Python does for a wrong number of arguments or a wrong name.
+        """
+        given = len(args)
+        defaults = self.defaults
+        if self.variadic is not None and given > self.variadic:
+            values = [*args[: self.variadic], args[self.variadic :], *defaults[self.variadic + 1 :]]
+            given = self.variadic + 1
+        elif given > self.positional:
+            raise self._misuse(args, named)
+        else:
+            values = [*args, *defaults[given:]]
+        for name, value in named.items():
+            at = self.index.get(name, -1)
+            if at < given or at == self.variadic:
+                raise self._misuse(args, named)
+            values[at] = value
+        operands: list[Any] = []
+        places: list[int | tuple[int, int]] = []
+        for i, (kind, value) in enumerate(zip(self.kinds, values, strict=True)):
+            if value is inspect.Parameter.empty and not partial:
+                raise self._misuse(args, named)
+            if not kind.data:
+                values[i] = frozen(value)
+            elif kind.many:
+                if isinstance(value, Variable) or not isinstance(value, (tuple, list)):
+                    raise TypeError(
+                        f"{self.name}: {self.names[i]} must be a list or tuple of Tensors, got "
+                        f"{type(value).__name__}."
+                    )
+                operands.extend(value)
+                places.extend((i, j) for j in range(len(value)))
+                values[i] = ()
+            elif not (kind.exponent and is_whole(value)):
+                operands.append(value)
+                places.append(i)
+                values[i] = None
+        return operands, tuple(values), tuple(places)
+
+    def __call__(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
+        """A call of any form."""
+        operands, values, places = self.bind(args, named)
+        if self.check is not None:
+            self.check(*Source(self, values, places).arguments(operands))
+        return run(self._program(values, places), *operands)
+
+    def call(self, values: Sequence[Any]) -> Any:
+        """The function itself, with a value for each parameter."""
+        positional: list[Any] = []
+        named = {}
+        for parameter, value in zip(self.parameters, values, strict=True):
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                positional.extend(value)
+            elif parameter.kind is parameter.KEYWORD_ONLY:
+                named[parameter.name] = value
+            else:
+                positional.append(value)
+        return self.fn(*positional, **named)
+
+    def _program(self, values: tuple[Any, ...], places: tuple[int | tuple[int, int], ...]) -> Op:
+        key = (places, *map(static_key, values))
+        try:
+            program = self.programs.get(key)
+        except TypeError:
+            raise self._refusal(values) from None
+        if program is None:
+            for kind, value in zip(self.kinds, values, strict=True):
+                if not kind.data and is_data(value):
+                    raise self._refusal(values)
+            source = Source(self, values, places)
+            program = Op(source.__call__, self.name, source=source)
+            keep(self.programs, key, program)
+        return program
+
+    def _refusal(self, values: Sequence[Any]) -> TypeError:
+        for name, kind, value in zip(self.names, self.kinds, values, strict=True):
+            if not kind.data:
+                refuse_static(self.name, name, value)
+        raise AssertionError("an unhashable value is a static one")
+
+    def _misuse(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> TypeError:
+        try:
+            inspect.signature(self.fn).bind(*args, **named)
+        except TypeError as error:
+            return TypeError(
+                f"{self.name}: {error}; it is {self.name}{inspect.signature(self.fn)}."
+            )
+        raise AssertionError("Python binds what `bind` does")
+
+
+def _kind(parameter: inspect.Parameter) -> Kind:
+    annotation = parameter.annotation
+    if not isinstance(annotation, str):
+        raise TypeError(
+            f"{parameter.name}: the annotations of an op must be strings, as "
+            "`from __future__ import annotations` makes them."
+        )
+    if parameter.kind is parameter.VAR_KEYWORD:
+        raise TypeError(f"{parameter.name}: an op has no **keywords.")
+    words = annotation.replace("[", " ").replace("]", " ").split()
+    if "Exponent" in words:
+        return Kind(data=True, exponent=True)
+    if "Operand" not in words:
+        return Kind(data=False)
+    return Kind(data=True, many="Sequence" in words or parameter.kind is parameter.VAR_POSITIONAL)
+
+
+# --- The forms --------------------------------------------------------------------------------
+
+
+@overload
+def op(fn: Callable[P, Tensor], /) -> Function[P, Tensor, Array]: ...
+@overload
+def op(
+    fn: Callable[P, tuple[Tensor, Tensor]], /
+) -> Function[P, tuple[Tensor, Tensor], tuple[Array, Array]]: ...
+@overload
+def op(
+    fn: Callable[P, tuple[Tensor, ...]], /
+) -> Function[P, tuple[Tensor, ...], tuple[Array, ...]]: ...
+@overload
+def op(fn: F, /) -> F: ...  # of other results; and what editors show of all
+def op(fn: Any, /) -> Any:
+    """Declare a function of Tensors by its pure function of arrays; see above."""
+    declaration = Declaration(fn)
+    plain, tails = declaration.plain, declaration.tails
+
+    @functools.wraps(fn)
+    def public(*args: Any, **named: Any) -> Any:
+        if not named and (tail := tails.get(len(args))) is not None:
+            return run(plain, *args, *tail)  # type: ignore[arg-type]  # with tails there is one
+        return declaration(args, named)
+
+    public.pure = fn  # type: ignore[attr-defined]
+    public.declaration = declaration  # type: ignore[attr-defined]
+    return public
+
+
+def checks(check: Callable[..., None]) -> Callable[[F], F]:
+    """Call `check` with the arguments before a declared function runs; it raises for bad ones.
+
+    For what the body cannot see, since there data has no value: numbers out of range.
+    """
+
+    def declare(fn: F) -> F:
+        fn.__check__ = check  # type: ignore[attr-defined]
+        return fn
+
+    return declare
+
+
+@overload
+def method(function: Function[P, Result, Any], /) -> Callable[P, Result]: ...
+@overload
+def method(function: F, /) -> F: ...
+def method(function: Any, /) -> Any:
+    """A declared function as a method: the same object, with the type of one."""
+    return function
+
+
+@overload
+def in_place(
+    function: Function[Concatenate[Any, Rest], Tensor, Any], /
+) -> Callable[Concatenate[Any, Rest], Tensor]: ...
+@overload
+def in_place(function: F, /) -> F: ...
+def in_place(function: Any, /) -> Any:
+    """The method that puts the result of a declared function into the place of its Tensor."""
+
+    def put(self: Any, *args: Any, **named: Any) -> Tensor:
+        self._check_in_place(put.__name__)
+        result: Tensor = self._rebind(put.__name__, function(self, *args, **named))
+        return result
+
+    signature = inspect.signature(function)
+    first, *rest = signature.parameters.values()
+    put.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[first.replace(name="self", annotation=inspect.Parameter.empty), *rest]
+    )
+    put.__doc__ = f"`{function.__name__}`, whose result takes the place of this Tensor's values."
+    return put
+
+
+def publish(namespace: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Let declared functions know the module that users see them in; help and pickle ask for it."""
+    for name in names:
+        value = namespace[name]
+        if hasattr(value, "declaration"):
+            value.__module__, value.__qualname__ = namespace["__name__"], name
+
+
+def publish_methods(cls: type, module: str, name: str) -> None:
+    """The same for the methods of a class that users see as `name` of `module`."""
+    for attribute, value in vars(cls).items():
+        if inspect.isfunction(value) and "<locals>" in value.__qualname__:
+            value.__name__, value.__qualname__ = attribute, f"{name}.{attribute}"
+            value.__module__ = module
