@@ -1,22 +1,16 @@
-"""The graph: when its memory goes, when a program is compiled, and the gate into it."""
+"""The graph: when its memory goes, and how its gradients are kept, seen and replaced."""
 
 from __future__ import annotations
 
 import gc
 import weakref
 
-import jax
-import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import lucid
-from lucid import Tensor, apply
-from tests.helpers import count_compiles, spaced
-
-
-def leaf(*shape, seed=0):
-    return Tensor(spaced(*shape, seed=seed), requires_grad=True)
-
+from lucid import Tensor
+from tests.helpers import leaf
 
 # --- The graph's memory ---------------------------------------------------------------------------
 
@@ -92,56 +86,112 @@ def test_a_recorded_backward_can_be_dropped():
     assert (array(), node()) == (None, None)
 
 
-# --- Compilations ---------------------------------------------------------------------------------
+# --- Gradients of computed Tensors: kept, seen and replaced ---------------------------------------
 
 
-def test_nothing_compiles_or_traces_the_second_time():
-    def step(data, weights, factor):
-        x, w = Tensor(data, requires_grad=True), Tensor(weights, requires_grad=True)
-        y = ((x @ w).tanh() * factor - x[0, 1] + lucid.where(x.sum() > 0, 1.0, 2.0)).mean(axis=0)
-        y.sum().backward(retain_graph=True)
-        dx = lucid.autograd.grad(y, x, create_graph=True)
-        (dx * dx).sum().backward()
-        return x.grad.numpy(), w.grad.numpy()
-
-    step(spaced(3, 4), spaced(4, 4), 1.5)
-    with count_compiles(expect=0):
-        step(spaced(3, 4, seed=2), spaced(4, 4, seed=3), 2.5)
+def test_retain_grad():
+    x = leaf(3)
+    y = x * 2
+    y.retain_grad()
+    z = y * y
+    z.backward()
+    np.testing.assert_allclose(y.grad.numpy(), 2 * y.numpy(), rtol=1e-6)
+    np.testing.assert_allclose(x.grad.numpy(), 4 * y.numpy(), rtol=1e-6)
+    assert z.grad is None
 
 
-def test_an_operation_met_with_a_new_shape_compiles_once():
-    x = Tensor(spaced(3, 7))
-    with count_compiles(expect=1):
-        x * x
-    with count_compiles(expect=0):
-        x * x
+def test_keep_grad():
+    x = leaf(3)
+    y = x * 2
+    y.keep_grad = True
+    y.backward()
+    assert y.grad.tolist() == [1, 1, 1]
+    z = x * 2
+    z.keep_grad = True
+    z.keep_grad = False
+    z.backward()
+    assert z.grad is None
 
 
-# --- apply ----------------------------------------------------------------------------------------
+def test_retain_grad_without_gradient():
+    with pytest.raises(RuntimeError, match=r"^retain_grad: this Tensor does not require"):
+        Tensor([1.0]).retain_grad()
 
 
-def test_apply_of_a_function_of_ones_own():
-    def scaled(a, b, /, power=1):
-        return a * b**power, a
-
-    x, w = leaf(3), leaf(3, seed=1)
-    y, same = apply(scaled, x, w, power=3)
-    (y + same).backward()
-    np.testing.assert_allclose(x.grad.numpy(), w.numpy() ** 3 + 1, rtol=1e-5)
-    np.testing.assert_allclose(w.grad.numpy(), 3 * x.numpy() * w.numpy() ** 2, rtol=1e-5)
+def test_hook_of_a_leaf_sees_the_whole_gradient_once():
+    x, seen = leaf(2), []
+    x.register_hook(seen.append)
+    (x * 2 + x * 3).backward()
+    assert [g.tolist() for g in seen] == [[5, 5]]
+    assert type(seen[0]) is Tensor
+    assert x.grad.tolist() == [5, 5]
 
 
-def test_apply_of_arrays_alone_gives_arrays():
-    y = apply(jnp.hypot, jnp.array([3.0]), 4.0)
-    assert isinstance(y, jax.Array)
-    assert isinstance(lucid.add(jnp.ones(2), 1.0), jax.Array)
-    assert jax.grad(lambda x: lucid.sum(lucid.square(x)))(2.0) == 4.0
-
-
-def test_apply_passes_none():
-    def maybe(a, b=None):
-        return a if b is None else a + b
-
+def test_hooks_replace_gradients_in_order():
     x = leaf(2)
-    apply(maybe, x, None).backward()
-    assert x.grad.tolist() == [1, 1]
+    y = x * 2
+    y.register_hook(lambda g: g * 10)
+    y.register_hook(lambda g: g + 1)
+    y.retain_grad()
+    (y * 3).backward()
+    assert y.grad.tolist() == [31, 31]
+    assert x.grad.tolist() == [62, 62]
+
+
+def test_hooks_are_removable():
+    x = leaf(2)
+    first = x.register_hook(lambda g: g * 10)
+    second = x.register_hook(lambda g: g + 1)
+    first.remove()
+    first.remove()
+    (x * 2).backward()
+    assert x.grad.tolist() == [3, 3]
+    second()
+    (x * 2).backward()
+    assert x.grad.tolist() == [5, 5]
+
+
+def test_a_hook_that_removes_itself():
+    x = leaf(2)
+    handles = []
+
+    def once(g):
+        handles[0].remove()
+        return g * 10
+
+    handles.append(x.register_hook(once))
+    for _ in range(2):
+        (x * 2).backward()
+    assert x.grad.tolist() == [22, 22]
+
+
+def test_hook_on_one_of_several_outputs():
+    x = leaf(4)
+    a, b = lucid.split(x, 2)
+    b.register_hook(lambda g: g * 10)
+    (a.sum() + b.sum()).backward()
+    assert x.grad.tolist() == [1, 1, 10, 10]
+
+
+def test_hook_errors():
+    with pytest.raises(RuntimeError, match=r"^register_hook: this Tensor does not require"):
+        Tensor([1.0]).register_hook(lambda g: g)
+    x = leaf(2)
+    x.register_hook(lambda g: lucid.ones(3))
+    with pytest.raises(ValueError, match=r"^register_hook: the hook's result has shape \(3,\)"):
+        (x * 2).backward()
+    y = leaf(2)
+    y.register_hook(lambda g: 3.0)
+    with pytest.raises(TypeError, match="hook's result must be a Tensor, got float"):
+        (y * 2).backward()
+    assert x.grad is None
+    assert y.grad is None
+
+
+def test_hooks_see_recorded_gradients_under_create_graph():
+    x = leaf(3)
+    y = x * x
+    y.register_hook(lambda g: g * g)
+    dx = lucid.autograd.grad(y * 3, x, create_graph=True)
+    np.testing.assert_allclose(dx.numpy(), 18 * x.numpy(), rtol=1e-6)
+    assert lucid.autograd.grad(dx, x).tolist() == [18, 18, 18]

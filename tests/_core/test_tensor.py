@@ -1,119 +1,18 @@
-"""Tensor: construction, devices, printing, copying and assignment of data."""
+"""Tensor: construction, copying, assignment of data, leaves and their gradients."""
 
 from __future__ import annotations
 
 import copy
 import pickle
-import re
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import lucid
 from lucid import Tensor, nn
-from tests.helpers import spaced
+from tests.helpers import leaf, spaced
 
 # --- Construction ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("data", "dtype", "shape"),
-    [
-        (3, "int32", ()),
-        (2.5, "float32", ()),
-        (True, "bool", ()),
-        (1 + 2j, "complex64", ()),
-        ([1, 2], "int32", (2,)),
-        ([[1.0, 2.0], [3.0, 4.0]], "float32", (2, 2)),
-        (((1.5,), (2,)), "float32", (2, 1)),
-        ([], "float32", (0,)),
-        (np.float64(2.5), "float32", ()),
-        (np.arange(3), "int32", (3,)),
-        (np.zeros((2, 0)), "float32", (2, 0)),
-        (np.ones(2, np.float16), "float16", (2,)),
-        (np.ones(2, np.uint8), "uint8", (2,)),
-        (np.ones(2, jnp.bfloat16), "bfloat16", (2,)),
-        (jnp.ones(2, jnp.int8), "int8", (2,)),
-        (Tensor([1, 2]), "int32", (2,)),
-    ],
-)  # fmt: skip
-def test_construction(data, dtype, shape):
-    x = Tensor(data)
-    assert (x.dtype, x.shape, x.ndim) == (dtype, shape, len(shape))
-    assert isinstance(x.dtype, np.dtype)
-    assert type(x.shape) is tuple
-    np.testing.assert_array_equal(x.numpy(), np.asarray(data))
-
-
-def test_64_bits_stay_where_x64_is_on():
-    data = spaced(4)
-    assert Tensor(data).dtype == np.float32
-    with jax.enable_x64(True):
-        x = Tensor(data)
-        assert x.dtype == np.float64
-        np.testing.assert_array_equal(x.numpy(), data)
-        assert (Tensor(2.5).dtype, Tensor(3).dtype) == (np.float64, np.int64)
-        assert (Tensor([1.5]) * 2.5).dtype == np.float64
-        assert Tensor(data, dtype="float32").dtype == np.float32
-
-
-@pytest.mark.parametrize(
-    ("dtype", "expected"),
-    [
-        (float, "float32"), (int, "int32"), (bool, "bool"), (complex, "complex64"),
-        ("float16", "float16"), ("bfloat16", "bfloat16"), (np.int8, "int8"),
-        (lucid.Half, "float16"), (lucid.BFloat16, "bfloat16"), (jnp.float32, "float32"),
-    ],
-)  # fmt: skip
-def test_requested_dtype(dtype, expected):
-    assert Tensor([1, 0], dtype=dtype).dtype == expected
-
-
-def test_float64_by_name_is_refused_where_x64_is_off():
-    text = (
-        "dtype float64 needs JAX's 64-bit mode, which is off. Call "
-        'jax.config.update("jax_enable_x64", True) first, or ask for float32.'
-    )
-    with pytest.raises(ValueError, match=re.escape(text)):
-        Tensor([1.0], dtype="float64")
-    with pytest.raises(ValueError, match=re.escape(text)):
-        Tensor([1.0]).double()
-
-
-@pytest.mark.parametrize("data", ["text", ["a", "b"], [object()], {"a": 1}, None])
-def test_what_is_no_number_is_refused(data):
-    text = r"Tensor: data must be numbers, nested lists of numbers, or an array, got \w+ of dtype"
-    with pytest.raises(TypeError, match=text):
-        Tensor(data)
-
-
-def test_a_list_of_tensors_is_data():
-    x = Tensor([Tensor([1.0, 2.0]), Tensor([3.0, 4.0])])
-    assert (x.shape, x.dtype) == ((2, 2), np.float32)
-    assert Tensor([Tensor(1), Tensor(2)]).tolist() == [1, 2]
-
-
-def test_ragged_lists_are_refused():
-    with pytest.raises(ValueError, match="inhomogeneous"):
-        Tensor([[1.0, 2.0], [3.0]])
-
-
-def test_integers_that_do_not_fit_are_refused():
-    with pytest.raises(OverflowError, match=r"the integers 0 to 4294967296 do not fit into int32"):
-        Tensor([0, 2**32])
-    assert Tensor([0, 2**32], dtype=float).tolist() == [0.0, 2.0**32]
-
-
-def test_numpy_memory_is_not_shared():
-    source = np.arange(4, dtype=np.float32)
-    x = Tensor(source)
-    source[:] = -1
-    assert x.tolist() == [0, 1, 2, 3]
-    back = x.numpy()
-    back[:] = 7
-    assert x.tolist() == [0, 1, 2, 3]
 
 
 def test_requires_grad_of_integers_is_refused():
@@ -130,104 +29,6 @@ def test_tensor_of_a_recorded_tensor_is_a_leaf():
     assert y.is_leaf
     assert not y.requires_grad
     assert y.item() == 6.0
-
-
-# --- Devices --------------------------------------------------------------------------------------
-
-
-def test_device():
-    cpu = jax.devices("cpu")[0]
-    assert Tensor([1.0]).device == "cpu"
-    assert Tensor([1.0], device="cpu").data.devices() == {cpu}
-    assert Tensor([1.0], device=cpu).data.devices() == {cpu}
-    x = Tensor([1.0], requires_grad=True)
-    (x.to("cpu").cpu() * 3).backward()
-    assert x.grad.tolist() == [3.0]
-
-
-@pytest.mark.parametrize("device", ["gpu", "tpu", "cuda", "cpu:7", "cpu:x", "nonsense"])
-def test_a_device_that_is_not_present_is_refused(device):
-    text = f'device "{device}" is not present. Present: cpu; or pass a jax.Device.'
-    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
-        Tensor([1.0], device=device)
-
-
-def test_to_keeps_the_tensor_after_an_error():
-    x = Tensor([1.0])
-    with pytest.raises(ValueError, match='device "tpu" is not present'):
-        x.to("tpu")
-    assert x.tolist() == [1.0]
-
-
-# --- Printing -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("make", "text"),
-    [
-        (lambda: Tensor([1.0, 2.5]), "Tensor([1. , 2.5])"),
-        (lambda: Tensor(2.0), "Tensor(2.)"),
-        (lambda: Tensor([1, 2]), "Tensor([1, 2], dtype=int32)"),
-        (lambda: Tensor([0.5], dtype="bfloat16"), "Tensor([0.5], dtype=bfloat16)"),
-        (lambda: Tensor([[1.0], [2.0]]), "Tensor([[1.],\n        [2.]])"),
-        (lambda: Tensor([1.0], requires_grad=True), "Tensor([1.], requires_grad=True)"),
-        (lambda: Tensor([2.0], requires_grad=True) * 3, "Tensor([6.], grad_fn=<multiply>)"),
-        (lambda: nn.Parameter([1.0]), "Parameter([1.])"),
-        (lambda: nn.Parameter([1.0], dtype="float16"), "Parameter([1.], dtype=float16)"),
-        (lambda: nn.Buffer([[1.0], [2.0]]), "Buffer([[1.],\n        [2.]])"),
-        (lambda: lucid.zeros(0, 3), "Tensor([], shape=(0, 3))"),
-    ],
-)  # fmt: skip
-def test_repr(make, text):
-    assert repr(make()) == text
-
-
-def test_repr_of_a_large_tensor_is_short():
-    text = repr(lucid.zeros(1000, 1000))
-    assert "..." in text
-    assert len(text) < 500
-
-
-def test_repr_in_a_trace():
-    texts = []
-    jax.jit(lambda x: texts.append(repr(x)) or x)(Tensor([1.0, 2.0]))
-    assert texts == ["Tensor(<traced float32[2]>)"]
-
-
-def test_repr_of_another_device():
-    code = (
-        "import jax; from lucid import Tensor\n"
-        "x = Tensor([1.0], device='cpu:1')\n"
-        "print(repr(x)); print(x.device); print(repr(Tensor([1.0])))\n"
-        "print(repr(x.to('cpu')), x.to(jax.devices()[1]).device)\n"
-        "x.requires_grad_(); y = (x * 3).to('cpu')\n"
-        "(y * y).backward(); print(y, x.grad)\n"
-        "import lucid; z = (x * 3).to('cpu')\n"
-        "g = lucid.autograd.grad(z**3, x, create_graph=True)\n"
-        "print(g.device, lucid.autograd.grad(g, x))\n"
-    )
-    lines = run_python(code, XLA_FLAGS="--xla_force_host_platform_device_count=2")
-    assert lines == [
-        'Tensor([1.], device="cpu:1")',
-        "cpu:1",
-        "Tensor([1.])",
-        "Tensor([1.]) cpu:1",
-        'Tensor([3.], grad_fn=<to>) Tensor([18.], device="cpu:1")',
-        'cpu:1 Tensor([162.], device="cpu:1")',
-    ]
-
-
-def run_python(code, **environment):
-    import os
-    import subprocess
-    import sys
-
-    done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **environment}, text=True,
-        capture_output=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
 
 
 # --- Copies ---------------------------------------------------------------------------------------
@@ -302,3 +103,57 @@ def test_an_unknown_attribute():
         Tensor([1.0]).unknown = 3
     with pytest.raises(AttributeError, match="shpe"):
         _ = Tensor([1.0]).shpe
+
+
+# --- Leaves and gradients -------------------------------------------------------------------------
+
+
+def test_assigning_grad():
+    x = leaf(2)
+    x.grad = Tensor([1.0, 2.0])
+    (x * 3).backward()
+    assert x.grad.tolist() == [4.0, 5.0]
+    with pytest.raises(ValueError, match=r"^grad has shape \(3,\); .* shape \(2,\)"):
+        x.grad = lucid.ones(3)
+    with pytest.raises(TypeError, match=r"^grad has dtype int32; .* dtype float32"):
+        x.grad = Tensor([1, 2])
+    with pytest.raises(TypeError, match=r"^grad must be a Tensor, got list"):
+        x.grad = [1.0, 2.0]
+    assert x.grad.tolist() == [4.0, 5.0]
+
+
+def test_requires_grad_of_a_computed_tensor_stays():
+    y = leaf(2) * 2
+    with pytest.raises(RuntimeError, match=r"^requires_grad_: .* Use detach\(\)"):
+        y.requires_grad_(False)
+    with pytest.raises(RuntimeError, match=r"^requires_grad_: .* Use detach\(\)"):
+        y.requires_grad = False
+    assert y.requires_grad
+
+
+def test_requires_grad_of_a_leaf():
+    x = Tensor([1.0, 2.0])
+    assert x.requires_grad_() is x
+    (x * 2).backward()
+    assert x.requires_grad_(False).requires_grad is False
+    assert not (x * 2).requires_grad
+    assert x.grad.tolist() == [2, 2]
+
+
+def test_leaves():
+    x = leaf(2)
+    assert x.is_leaf
+    assert (x.detach() * 2).is_leaf
+    assert not (x * 2).is_leaf
+    assert (x * 2).detach().is_leaf
+    assert (x > 0).is_leaf
+    with lucid.no_grad():
+        assert (x * 2).is_leaf
+
+
+def test_detach_shares_values_and_stops_gradients():
+    x = leaf(3)
+    y = x.detach()
+    assert y.data is x.data
+    (x * y).backward()
+    np.testing.assert_array_equal(x.grad.numpy(), x.numpy())
