@@ -41,6 +41,7 @@ def test_repr_in_a_trace():
     assert texts == ["Tensor(<traced float32[2]>)"]
 
 
+@pytest.mark.slow
 def test_repr_of_another_device():
     code = (
         "import jax; from lucid import Tensor\n"

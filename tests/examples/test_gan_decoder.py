@@ -223,6 +223,7 @@ def test_an_interrupt_leaves_the_last_checkpoint(example, tmp_path, monkeypatch)
     assert lucid.load(tmp_path / "checkpoint.npz")["history"].shape == (1, 4)
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_a_whole_checkpoint(tmp_path):
     command = [sys.executable, ROOT / "examples" / "gan_decoder.py", *SMALL, "--batch", "16"]
     command += ["--steps", "100000", "--checkpoint-every", "1", "--out", tmp_path]
