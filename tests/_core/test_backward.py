@@ -104,6 +104,7 @@ def test_one_output_given_twice_counts_twice():
     assert x.grad.tolist() == [4, 4, 4]
 
 
+@pytest.mark.slow
 def test_a_chain_of_50000_operations():
     x = leaf(2)
     y = x
@@ -117,6 +118,7 @@ def test_a_chain_of_50000_operations():
     assert ref() is None
 
 
+@pytest.mark.slow
 def test_dropping_a_long_unused_chain_does_not_overflow_the_stack():
     y = leaf(2)
     for _ in range(50000):
