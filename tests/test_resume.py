@@ -20,7 +20,6 @@ ROOT = Path(lucid.__file__).parent.parent
 SCRIPT = """
 import os, random, signal, sys, threading
 import numpy as np
-import pytest
 import lucid
 from lucid import nn, optim
 from lucid.nn import functional as F
