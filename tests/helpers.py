@@ -68,6 +68,11 @@ _STEP = 2e-3
 _STENCIL = ((-2, 1 / 12), (-1, -2 / 3), (1, 2 / 3), (2, -1 / 12))
 
 
+def leaf(*shape: int, seed: int = 0) -> Tensor:
+    """A Tensor of such values whose gradient is wanted."""
+    return Tensor(spaced(*shape, seed=seed), requires_grad=True)
+
+
 def numeric_grad(
     fn: Callable[..., float], inputs: Sequence[np.ndarray], wanted: Sequence[bool]
 ) -> list[np.ndarray]:
@@ -188,6 +193,11 @@ def public_functions(module: Any) -> set[str]:
 
 def _defined_in(module: Any, function: Any) -> bool:
     return inspect.unwrap(function).__globals__ is vars(module)
+
+
+def close(a: Any, b: Any, atol: float = 1e-6) -> None:
+    """Fail unless the difference is at most `atol` everywhere."""
+    np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=0, atol=atol)
 
 
 def same(ours: np.ndarray, target: Any, rtol: float, atol: float = 1e-12) -> None:

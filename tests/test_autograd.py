@@ -1,9 +1,8 @@
-"""`lucid.autograd`: gradients on demand, gradients of gradients, and what is recorded."""
+"""`lucid.autograd`: gradients on demand, and gradients of gradients."""
 
 from __future__ import annotations
 
 import re
-import threading
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +11,7 @@ import pytest
 
 import lucid
 from lucid import Tensor
-from tests.helpers import spaced
-
-
-def leaf(*shape, seed=0):
-    return Tensor(spaced(*shape, seed=seed), requires_grad=True)
-
+from tests.helpers import leaf
 
 # --- autograd.grad --------------------------------------------------------------------------------
 
@@ -169,119 +163,3 @@ def test_backward_under_no_grad_with_create_graph_records():
         dx = lucid.autograd.grad(y, x, create_graph=True)
         assert dx.requires_grad
         assert not lucid.grad_enabled()
-
-
-# --- Grad mode ------------------------------------------------------------------------------------
-
-
-def test_no_grad_and_enable_grad_nest():
-    x = leaf(2)
-    with lucid.no_grad():
-        assert not (x * 2).requires_grad
-        with lucid.enable_grad():
-            assert (x * 2).requires_grad
-        assert not (x * 2).requires_grad
-    assert (x * 2).requires_grad
-
-
-def test_grad_mode_is_restored_after_an_error():
-    with pytest.raises(ZeroDivisionError), lucid.no_grad():
-        _ = 1 / 0
-    assert lucid.grad_enabled()
-
-    @lucid.no_grad()
-    def fails():
-        _ = 1 / 0
-
-    with pytest.raises(ZeroDivisionError):
-        fails()
-    assert lucid.grad_enabled()
-
-
-def test_grad_modes_decorate():
-    x = leaf(2)
-
-    @lucid.no_grad()
-    def plain(y, depth=0):
-        """Doubles."""
-        assert not lucid.grad_enabled()
-        if depth:
-            plain(y, depth - 1)
-        assert not lucid.grad_enabled()
-        return y * 2
-
-    assert not plain(x, depth=2).requires_grad
-    assert (plain.__name__, plain.__doc__) == ("plain", "Doubles.")
-    assert lucid.grad_enabled()
-    with lucid.no_grad():
-        assert lucid.enable_grad()(lambda: x * 2)().requires_grad
-
-
-def test_set_grad_enabled():
-    x = leaf(2)
-    lucid.set_grad_enabled(False)
-    try:
-        assert not (x * 2).requires_grad
-    finally:
-        lucid.set_grad_enabled(True)
-    with lucid.set_grad_enabled(False):
-        with lucid.set_grad_enabled(True):
-            assert (x * 2).requires_grad
-        assert not lucid.grad_enabled()
-    assert lucid.grad_enabled()
-
-    @lucid.set_grad_enabled(False)
-    def plain():
-        return x * 2
-
-    assert lucid.grad_enabled()
-    assert not plain().requires_grad
-    assert not plain().requires_grad
-    assert lucid.grad_enabled()
-
-
-def test_one_grad_mode_object_is_reusable():
-    off = lucid.no_grad()
-    for _ in range(2):
-        with off, off:
-            assert not lucid.grad_enabled()
-        assert lucid.grad_enabled()
-
-
-def test_threads_have_their_own_grad_mode():
-    seen = {}
-    inside, done = threading.Event(), threading.Event()
-
-    def work():
-        seen["at start"] = lucid.grad_enabled()
-        with lucid.no_grad():
-            inside.set()
-            done.wait(10)
-            seen["inside"] = lucid.grad_enabled()
-
-    with lucid.no_grad():
-        thread = threading.Thread(target=work)
-        thread.start()
-        assert inside.wait(10)
-    assert lucid.grad_enabled()
-    done.set()
-    thread.join(10)
-    assert seen == {"at start": True, "inside": False}
-
-
-def test_backward_in_threads():
-    def work(i):
-        x = leaf(8, seed=i)
-        for _ in range(20):
-            x.zero_grad()
-            (x * x * x).sum().backward()
-        found[i] = np.abs(x.grad.numpy() - 3 * x.numpy() ** 2).max()
-
-    found = {}
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert sorted(found) == [0, 1, 2, 3]
-    assert max(found.values()) < 1e-5

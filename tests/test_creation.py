@@ -1,4 +1,4 @@
-"""Tensors made from nothing: constants and ranges."""
+"""Tensors made by functions: constants, ranges, and the memory of other libraries."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 import lucid
 from lucid import Tensor, nn
+from tests.helpers import spaced
 
 FILLED = {"zeros": 0, "ones": 1, "empty": 0}
 
@@ -98,3 +99,40 @@ def test_errors_of_device_and_dtype():
         lucid.arange(2, requires_grad=True)
     with pytest.raises(TypeError):
         lucid.zeros(2, nonsense=True)
+
+
+def aligned(values):
+    """A copy at a multiple of 64 bytes, which is where JAX takes NumPy's memory over."""
+    memory = np.empty(values.nbytes + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    array = memory[start : start + values.nbytes].view(values.dtype).reshape(values.shape)
+    array[:] = values
+    return array
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.int32, np.uint8])
+def test_from_dlpack_takes_the_memory_itself(dtype):
+    source = aligned((spaced(2, 3) * 10).astype(dtype))
+    before = source.copy()
+    x = lucid.from_dlpack(source)
+    assert (type(x), x.dtype, x.requires_grad) == (Tensor, dtype, False)
+    assert x.data.unsafe_buffer_pointer() == source.ctypes.data
+    np.testing.assert_array_equal(x.numpy(), before)
+
+
+def test_from_dlpack_copies_what_jax_cannot_take():
+    gaps = spaced(4, 6).astype(np.float32)[:, ::2]
+    wide = spaced(2, 3)
+    integers = np.array([3, -(2**31)])
+    shifted = aligned(spaced(7).astype(np.float32))[1:]
+    for source in (gaps, wide, integers, shifted):
+        x = lucid.from_dlpack(source)
+        assert x.data.unsafe_buffer_pointer() != source.ctypes.data
+        np.testing.assert_array_equal(x.numpy(), source.astype(x.dtype))
+    assert lucid.from_dlpack(wide).dtype == np.float32
+    with pytest.raises(OverflowError, match="the integers 4294967296 to 4294967296 do not fit"):
+        lucid.from_dlpack(np.array([2**32]))
+    with pytest.raises(TypeError, match=r"^from_dlpack: .* __dlpack__ is needed, got list\. Use"):
+        lucid.from_dlpack([1.0])
+    with jax.enable_x64(True):
+        assert lucid.from_dlpack(wide).dtype == np.float64

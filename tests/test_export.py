@@ -72,6 +72,7 @@ def test_a_generator_gives_the_same_numbers(dynamic_batch, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_new_process_without_the_class(tmp_path):
     model = generator()
     lucid.export(model, Z, tmp_path / "g.stablehlo", dynamic_batch=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import pytest
 
 import lucid
 
@@ -104,6 +105,7 @@ def finish(process):
     return process.returncode, int(out)
 
 
+@pytest.mark.slow
 def test_a_killed_training_ends_as_one_that_was_not(tmp_path):
     last = 52  # steps, six to an epoch
     fatal = sorted(random.sample(range(4, last), 4))

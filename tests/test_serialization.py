@@ -349,6 +349,7 @@ report()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_large_checkpoints_are_not_held_twice(tmp_path, suffix):
@@ -393,6 +394,7 @@ for kill in range(kills):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_killed_writer_leaves_a_whole_file(tmp_path, suffix):

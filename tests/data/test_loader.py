@@ -328,6 +328,7 @@ for batch in loader:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["break", "raise SystemExit", "raise KeyboardInterrupt"])
 def test_the_interpreter_exits_at_once_and_says_nothing(end):
     done = subprocess.run(

@@ -64,6 +64,7 @@ def assert_same(a, b):
 # --- Training -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["hinge", "wgan-gp"])
 def test_each_loss_trains_and_draws(example, tmp_path, capsys, loss):
     train(example, tmp_path, "--loss", loss, "--steps", 3, "--sample-every", 2)
@@ -80,6 +81,7 @@ def test_each_loss_trains_and_draws(example, tmp_path, capsys, loss):
         assert f"\n{row}" in report
 
 
+@pytest.mark.slow
 def test_a_resumed_run_takes_the_same_steps_and_draws_the_same_pictures(example, tmp_path):
     train(example, tmp_path / "straight", "--steps", 4)
     train(example, tmp_path / "parts", "--steps", 3)
@@ -102,6 +104,7 @@ def test_every_part_changes_in_a_step_and_the_second_step_compiles_nothing(examp
     assert training.train_step.cache_info().misses == 1
 
 
+@pytest.mark.slow
 def test_a_training_in_pieces_is_that_of_a_checkpoint_taken_between(example, tmp_path):
     images = np.random.default_rng(0).uniform(-1, 1, (12, 1, 32, 32)).astype("f")
     first, second = (
@@ -197,6 +200,7 @@ def test_scores_count_what_the_classifier_is_sure_of(example, metrics):
 # --- Bad input ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_the_run(example, tmp_path):
     train(example, tmp_path, "--steps", 1)
     checkpoint = tmp_path / "checkpoint.npz"
@@ -223,6 +227,7 @@ def test_an_interrupt_leaves_the_last_checkpoint(example, tmp_path, monkeypatch)
     assert lucid.load(tmp_path / "checkpoint.npz")["history"].shape == (1, 4)
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_a_whole_checkpoint(tmp_path):
     command = [sys.executable, ROOT / "examples" / "gan_decoder.py", *SMALL, "--batch", "16"]
     command += ["--steps", "100000", "--checkpoint-every", "1", "--out", tmp_path]

@@ -102,6 +102,7 @@ def test_its_networks_losses_and_step_are_the_script_s(committed):
 # --- Run anew -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_it_runs_from_start_to_end(monkeypatch):
     monkeypatch.setenv("GAN_STEPS", "8")
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))

@@ -15,6 +15,7 @@ pytest.importorskip("tqdm")
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "script, flags, figure, learned",
     [

@@ -80,6 +80,7 @@ def test_vmap_over_several_states():
     np.testing.assert_allclose(call(states), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_sharded_over_several_devices():
     code = """
         import jax, numpy as np, lucid

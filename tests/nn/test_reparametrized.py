@@ -188,6 +188,7 @@ def test_removing_from_a_copy_leaves_the_original():
     assert (module.weight_u.numpy() != u).any()
 
 
+@pytest.mark.slow
 def test_a_compiled_gradient_penalty_does_the_same():
     lucid.random.seed(0)
     critic = nn.Sequential(

@@ -164,6 +164,7 @@ def test_the_state_must_be_a_dictionary():
         net().load_state_dict([1.0])
 
 
+@pytest.mark.slow
 def test_loading_keeps_devices():
     code = """
 import jax, numpy as np

@@ -11,8 +11,7 @@ import pytest
 
 import lucid
 from lucid import Tensor, nn
-
-X = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
+from tests._core.jit.models import X, train
 
 
 def model_of(seed):
@@ -21,17 +20,7 @@ def model_of(seed):
 
 
 def trainer(model):
-    optimizer = lucid.optim.Adam(model.parameters(), lr=0.05)
-
-    @lucid.jit
-    def step(x):
-        optimizer.zero_grad()
-        loss = (model(x) ** 2).mean()
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    return step
+    return lucid.jit(train(model, lucid.optim.Adam(model.parameters(), lr=0.05)))
 
 
 def test_inference_in_eight_threads_beside_training():
@@ -48,14 +37,14 @@ def test_inference_in_eight_threads_beside_training():
         with lucid.no_grad():
             return [serve(Tensor(x)).numpy() for _ in range(n_calls)]
 
-    def train():
+    def work():
         model = model_of(1)
         step = trainer(model)
         losses = [step(Tensor(X)).item() for _ in range(n_steps)]
         return losses, model.state_dict()
 
     with ThreadPoolExecutor(9) as pool:
-        training = pool.submit(train)
+        training = pool.submit(work)
         results = [future.result() for future in [pool.submit(infer, x) for x in inputs]]
         trained, state = training.result()
     for outputs, target in zip(results, expected, strict=True):

@@ -10,31 +10,8 @@ import pytest
 import lucid
 from lucid import Tensor, nn
 from lucid.nn import functional as F
-from tests.helpers import count_compiles
-
-X = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
-
-
-def linear(seed=0, n_out=2):
-    lucid.random.seed(seed)
-    return nn.Linear(3, n_out)
-
-
-def train(model, optimizer):
-    """A step as a user writes it."""
-
-    def step(x):
-        optimizer.zero_grad()
-        loss = (model(x) ** 2).mean()
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    return step
-
-
-def close(a, b, atol=1e-6):
-    np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=0, atol=atol)
+from tests._core.jit.models import X, linear, train
+from tests.helpers import close, count_compiles
 
 
 def test_parameters_gradients_and_moments_are_written():

@@ -65,35 +65,6 @@ def test_alpha_dropout_keeps_mean_and_variance():
     assert abs(y.var() - 1) < 0.03
 
 
-LAYERS = [nn.Dropout, nn.AlphaDropout, nn.DropPath]
-
-
-@pytest.mark.parametrize("make", LAYERS)
-def test_probability_zero_and_evaluation_pass_on(make):
-    x = lucid.randn(4, 5)
-    before = lucid.random.default_generator().state.numpy()
-    for layer in (make(0.0), make(0.5).eval()):
-        np.testing.assert_array_equal(layer(x).numpy(), x.numpy())
-    np.testing.assert_array_equal(lucid.random.default_generator().state.numpy(), before)
-
-
-@pytest.mark.parametrize("make", LAYERS)
-def test_probability_one_leaves_one_value(make):
-    x = Tensor(np.array([[1.0, np.inf], [np.nan, 2.0]], np.float32))
-    assert len(set(make(1.0)(x).numpy().ravel())) == 1
-
-
-def test_a_compiled_layer_draws_anew_and_as_the_eager_one():
-    layer, x = nn.Dropout(0.5), lucid.ones(64)
-    compiled = lucid.jit(layer)
-    lucid.random.seed(5)
-    eager = [layer(x).numpy() for _ in range(3)]
-    lucid.random.seed(5)
-    for expected in eager:
-        np.testing.assert_array_equal(compiled(x).numpy(), expected)
-    assert (eager[0] != eager[1]).any()
-
-
 def test_the_gradient_sees_the_same_mask():
     x = Tensor(np.full(100, 3.0, np.float32), requires_grad=True)
     y = F.dropout(x, 0.5)

@@ -12,24 +12,8 @@ import pytest
 
 import lucid
 from lucid import Tensor, nn
+from tests._core.jit.models import X, sgd, train
 from tests.helpers import count_compiles
-
-X = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
-
-
-def train(model, optimizer):
-    def step(x):
-        optimizer.zero_grad()
-        loss = (model(x) ** 2).mean()
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    return step
-
-
-def sgd(model, **options):
-    return lucid.optim.SGD(model.parameters(), **{"lr": 0.1, **options})
 
 
 def traced(jitted):

@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 import lucid
 from lucid import Tensor, nn
-from tests.helpers import count_compiles
-
-X = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
-
-
-def close(a, b, atol=1e-6):
-    np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=0, atol=atol)
-
-
-def model_of(seed=0):
-    lucid.random.seed(seed)
-    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+from tests._core.jit.models import X, mlp
+from tests.helpers import close, count_compiles
 
 
 def test_backward_through_a_call_reaches_arguments_and_parameters():
     grads = []
     for wrap in (lambda f: f, lucid.jit):
-        model = model_of()
+        model = mlp(3, 4, 1)
         x = Tensor(X, requires_grad=True)
         y = wrap(lambda x, m=model: (m(x) ** 2).mean())(x * 2)
         (y * 3).backward()
@@ -51,7 +40,7 @@ def test_second_derivatives():
 
 
 def test_backward_of_the_second_call_compiles_nothing():
-    model = model_of()
+    model = mlp(3, 4, 1)
     forward = lucid.jit(lambda x: (model(x) ** 2).mean())
     x = Tensor(X)
     for _ in range(2):
@@ -92,7 +81,7 @@ def test_statistics_are_written_also_when_the_result_has_a_graph():
 
 
 def test_a_pure_function_for_jax():
-    model = model_of()
+    model = mlp(3, 4, 1)
     fn = lucid.jit(lambda x: (model(x) ** 2).mean())
     plain = jax.jit(lambda x: fn(Tensor(x)).data)
     x = jnp.asarray(X)
@@ -121,7 +110,7 @@ def test_state_cannot_be_written_inside_a_jax_transformation(transform):
 
 def test_no_tracer_is_left_behind():
     with jax.checking_leaks():
-        model = model_of()
+        model = mlp(3, 4, 1)
         norm = nn.BatchNorm1d(1)
         optimizer = lucid.optim.Adam([*model.parameters(), *norm.parameters()], lr=0.1)
 

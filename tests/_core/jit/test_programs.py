@@ -7,7 +7,6 @@ an optimizer carry the differences on.
 from __future__ import annotations
 
 import copy
-import itertools
 
 import jax
 import numpy as np
@@ -17,19 +16,12 @@ import lucid
 from lucid import Tensor, nn
 from lucid.nn import functional as F
 from lucid.nn.utils import clip_grad_norm
+from tests._core.jit.models import mlp
 from tests.optim.cases import OPTIMIZERS
 
 STEPS = 50
 EAGER_IS_SLOW = 12  # steps of programs of which one eager step takes tens of milliseconds
 DTYPES = [pytest.param("float64", 1e-12, id="float64"), pytest.param("float32", 2e-4, id="float32")]
-
-
-def mlp(*sizes, seed=0):
-    lucid.random.seed(seed)
-    layers = []
-    for n_in, n_out in itertools.pairwise(sizes):
-        layers += [nn.Linear(n_in, n_out), nn.Tanh()]
-    return nn.Sequential(*layers[:-1])
 
 
 def batch(i, n=4, width=3):

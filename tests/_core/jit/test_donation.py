@@ -10,23 +10,7 @@ import pytest
 
 import lucid
 from lucid import Tensor, nn
-
-X = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
-
-
-def train(model, optimizer):
-    def step(x):
-        optimizer.zero_grad()
-        loss = (model(x) ** 2).mean()
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    return step
-
-
-def sgd(model, **options):
-    return lucid.optim.SGD(model.parameters(), **{"lr": 0.1, **options})
+from tests._core.jit.models import X, sgd, train
 
 
 def test_buffers_are_reused():

@@ -1,17 +1,92 @@
-"""Gradients of computed Tensors: kept, seen and replaced."""
+"""The graph: when its memory goes, and how its gradients are kept, seen and replaced."""
 
 from __future__ import annotations
+
+import gc
+import weakref
 
 import numpy as np
 import pytest
 
 import lucid
 from lucid import Tensor
-from tests.helpers import spaced
+from tests.helpers import leaf
+
+# --- The graph's memory ---------------------------------------------------------------------------
 
 
-def leaf(*shape, seed=0):
-    return Tensor(spaced(*shape, seed=seed), requires_grad=True)
+def intermediate(x):
+    """A function of x, and weak references to an array and to a node inside its graph."""
+    middle = x * 3
+    y = (middle * middle).sum()
+    return y, weakref.ref(middle.data), weakref.ref(middle._node)
+
+
+def test_backward_frees_the_arrays_of_the_graph():
+    x = leaf(64)
+    y, array, node = intermediate(x)
+    assert array() is not None
+    y.backward()
+    assert array() is None
+    del y
+    assert node() is None
+
+
+def test_retain_graph_keeps_the_arrays():
+    x = leaf(64)
+    y, array, node = intermediate(x)
+    y.backward(retain_graph=True)
+    assert array() is not None
+    del y
+    assert (array(), node()) == (None, None)
+
+
+def test_dropping_a_result_frees_its_graph_without_the_collector():
+    x = leaf(64)
+    gc.disable()
+    try:
+        y, array, node = intermediate(x)
+        del y
+        assert (array(), node()) == (None, None)
+    finally:
+        gc.enable()
+
+
+def test_nothing_is_kept_without_grad():
+    x = leaf(64)
+    with lucid.no_grad():
+        y = x * 3
+        array = weakref.ref(y.data)
+        z = y * y
+        del y
+    assert array() is None
+    assert z.is_leaf
+
+
+def test_dropping_hooked_and_kept_tensors_frees_the_graph():
+    x = leaf(64)
+    y = x * 3
+    y.retain_grad()
+    y.register_hook(lambda g: g)
+    node = weakref.ref(y._node)
+    (y * y).backward()
+    del y
+    gc.collect()
+    assert node() is None
+
+
+def test_a_recorded_backward_can_be_dropped():
+    x = leaf(64)
+    y, array, node = intermediate(x)
+    (dx,) = lucid.autograd.grad(y, [x], create_graph=True)
+    del y
+    assert array() is not None  # the gradient was computed from it
+    del dx
+    gc.collect()
+    assert (array(), node()) == (None, None)
+
+
+# --- Gradients of computed Tensors: kept, seen and replaced ---------------------------------------
 
 
 def test_retain_grad():

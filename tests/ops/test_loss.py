@@ -1,0 +1,58 @@
+"""Losses of one value per element."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import Tensor, nn
+from lucid.nn import functional as F
+from tests.helpers import HAS_TORCH, check_op, spaced
+
+if HAS_TORCH:
+    import torch
+    import torch.nn.functional as TF
+else:
+    torch = TF = None
+
+X = spaced(3, 4)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", None, "none"])
+def test_mse_loss(reduction):
+    def reference(x, y):
+        values = (x - y) ** 2
+        return {"mean": values.mean(), "sum": values.sum()}.get(reduction, values)
+
+    torch_fn = torch and (lambda x, y: TF.mse_loss(x, y, reduction=reduction or "none"))
+    check_op(nn.MSELoss(reduction), reference, X, spaced(3, 4, seed=1), torch_fn=torch_fn)
+
+
+def test_mse_loss_refuses():
+    text = "mse_loss: input and target must have one shape, got (3, 4) and (4,)."
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}"):
+        F.mse_loss(Tensor(X), lucid.zeros(4))
+    with pytest.raises(
+        ValueError, match=r'^mse_loss: reduction must be "mean", "sum" or None, got'
+    ):
+        F.mse_loss(Tensor(X), Tensor(X), "avg")
+
+
+def test_one_number_is_a_target_for_all():
+    x = Tensor(spaced(3, 2).astype(np.float32))
+    for loss in (nn.MSELoss(), nn.BCEWithLogitsLoss(), nn.HingeLoss(), nn.L1Loss()):
+        np.testing.assert_allclose(loss(x, 1).item(), loss(x, lucid.ones(3, 2)).item(), rtol=1e-6)
+
+
+def test_saturated_probabilities_have_finite_losses_and_gradients():
+    p = Tensor(np.array([0.0, 1.0, 1e-12], np.float32), requires_grad=True)
+    loss = F.binary_cross_entropy(p, Tensor([1.0, 0.0, 1.0]), reduction="sum")
+    loss.backward()
+    assert np.isfinite(loss.item())
+    np.testing.assert_allclose(p.grad.numpy(), [-1e7, 1e7, -1e7], rtol=0.3)
+    x = Tensor([-1000.0, 1000.0], requires_grad=True)
+    F.binary_cross_entropy_with_logits(x, Tensor([1.0, 0.0]), reduction="sum").backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [-1, 1])
