@@ -170,7 +170,7 @@ class Capture:
         self.modules[id(module)] = module, None
 
     def watch(self, optimizer: Any) -> None:
-        """Note an optimizer, whose flags the trace depends on; changing them gives no sign."""
+        """Note an optimizer, whose flags the trace depends on."""
         self.optimizers[id(optimizer)] = optimizer
 
     def host(self, array: Any) -> Any:

@@ -17,6 +17,9 @@ from lucid.optim._checks import NOTES
 if TYPE_CHECKING:
     from lucid.optim.optimizer import Optimizer
 
+# How PyTorch shall run a step, which its groups say too.
+_EXECUTION = ("foreach", "capturable", "differentiable", "fused")
+
 
 def place(value: Any, param: Array) -> Array:
     """`value` on the device of `param`, and bound to it just if `param` is.
@@ -72,12 +75,12 @@ def _read_group(
     if len(new.get("params", ())) != len(old["params"]):
         problems.append(f"{len(new.get('params', ()))} parameters instead of {len(old['params'])}")
     problems += [f"missing: {name}" for name in optimizer.defaults if name not in new]
-    known = {"params", *NOTES, *optimizer.defaults}
+    known = {"params", *NOTES, *_EXECUTION, *optimizer.defaults}
     problems += [f"unexpected: {name}" for name in new if name not in known]
     group = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in new.items()
-        if name != "params"
+        if name not in ("params", *_EXECUTION)
     }
     if not problems:
         try:
@@ -90,6 +93,12 @@ def _read_group(
 def _read_state(
     slots: Mapping[str, Any], param: Tensor, state: Mapping[str, Any]
 ) -> tuple[dict[str, Array], list[str]]:
+    # PyTorch also counts the steps of rules that do not need it, and names a momentum of None.
+    state = {
+        name: value
+        for name, value in state.items()
+        if value is not None and (name in slots or name != "step")
+    }
     problems = [f"missing: {name}" for name in slots if name not in state]
     problems += [f"unexpected: {name}" for name in state if name not in slots]
     arrays: dict[str, Array] = {}
@@ -98,6 +107,8 @@ def _read_state(
             continue
         value = state[name]
         data = value.data if isinstance(value, Tensor) else value
+        if slot.integer:
+            data = _count(data)
         try:
             array = fitted(data, slot.shape(param.data), np.dtype(slot.dtype(param.data)))
         except ValueError as error:
@@ -105,3 +116,11 @@ def _read_state(
         else:
             arrays[name] = place(array, param.data)
     return arrays, problems
+
+
+def _count(value: Any) -> Any:
+    """A whole number as an integer, since PyTorch counts steps in floats; else `value`."""
+    if "float" in str(getattr(value, "dtype", "")) and value.ndim == 0:
+        number = float(value)
+        return int(number) if number.is_integer() else value
+    return value

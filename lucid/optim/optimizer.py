@@ -8,21 +8,26 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from lucid._core import epoch
+from lucid._core.errors import user_line
+from lucid._core.gate import Variable
 from lucid._core.mode import enable_grad
 from lucid._core.mode import state as thread
 from lucid._core.tensor import Tensor
 from lucid._core.trace import as_float
 from lucid._core.typing import Array
 from lucid.nn.parameter import Parameter
+from lucid.ops.precision import narrowed, wide, wide_dtype
 from lucid.optim import _checks, _loading
+from lucid.optim._group import Group, groups
 
 # (parameter, gradient, state, **hyperparameters) -> (parameter, state), all arrays.
 Rule = Callable[..., tuple[Array, dict[str, Array]]]
 Params = Iterable[Parameter] | Iterable[dict[str, Any]]
+# A parameter, its gradient and its state, where their values are.
+Cells = tuple[Variable, Variable, dict[str, Variable]]
 
 
 class Slot(NamedTuple):
@@ -37,10 +42,8 @@ class Slot(NamedTuple):
         return () if self.scalar else param.shape
 
     def dtype(self, param: Array) -> Any:
-        """The dtype of the array for `param`."""
-        if self.integer:
-            return jax.dtypes.canonicalize_dtype(int)
-        return jnp.promote_types(param.dtype, jnp.float32) if self.scalar else param.dtype
+        """The dtype of the array for `param`: an integer, or what the rule computes in."""
+        return jax.dtypes.canonicalize_dtype(int) if self.integer else wide_dtype(param.dtype)
 
     def allocate(self, param: Array) -> Array:
         """The array for `param`, where `param` is, so that a step moves nothing."""
@@ -56,6 +59,10 @@ class Optimizer:
 
     A subclass names its `rule`, a pure function of arrays, and says with `slots` what the rule
     keeps for a parameter. State is allocated when parameters are added, never in a step.
+
+    State is kept in float32 also for parameters of 16 bits, in which a running mean would stand
+    still: what a step adds to it would round away. So Adam needs 8 bytes for each bfloat16 number
+    of 2 bytes, as for each float32 number. The parameters are updated in float32 and rounded once.
 
     Args:
         params: Parameters, or dictionaries with "params" and hyperparameters of their own.
@@ -77,8 +84,16 @@ class Optimizer:
         for group in self.param_groups_setup(params, defaults):
             self.add_param_group(group)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Compiled programs ask an optimizer for changes only when one was announced.
+        super().__setattr__(name, groups(value) if name == "param_groups" else value)
+        epoch.bump()
+
     def slots(self, group: dict[str, Any]) -> dict[str, Slot]:
-        """What the rule keeps for each parameter of `group`, by name."""
+        """What the rule keeps for each parameter of `group`, by name.
+
+        It may depend on flags, and of a number on whether it is 0.
+        """
         return {}
 
     def check_group(self, group: dict[str, Any]) -> None:
@@ -119,8 +134,7 @@ class Optimizer:
             for param in params
         ]
         self.state.update(zip(params, states, strict=True))
-        self.param_groups.append(group)
-        epoch.bump()
+        self.param_groups.append(Group(group))
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
@@ -140,56 +154,78 @@ class Optimizer:
         Raises:
             RuntimeError: a hyperparameter was changed to one that needs state which was not
                 allocated, such as a momentum where there was none.
+            TypeError: a hyperparameter is a Tensor. Nothing was changed in either case.
         """
         loss = None
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            self._update(group)
+        if thread.capture is not None:
+            thread.capture.watch(self)
+        # Each group is checked before any is updated.
+        for update in [self._gather(group) for group in self.param_groups]:
+            self._update(*update)
         return loss
 
-    def _update(self, group: dict[str, Any]) -> None:
-        params = [param for param in group["params"] if param.grad is not None]
-        if not params:
-            return
-        states = [self.state[param] for param in params]
-        absent = self.slots(group).keys() - states[0].keys()
-        if absent:
+    def _gather(
+        self, group: dict[str, Any]
+    ) -> tuple[list[Cells], dict[str, Any], tuple[tuple[str, bool], ...]]:
+        """Who takes part in a step, the numbers of the group, and its flags."""
+        cells = []
+        for param in group["params"]:
+            cell = param._cell()
+            grad = cell._grad
+            if grad is not None:
+                state = {key: value._cell() for key, value in self.state[param].items()}
+                cells.append((cell, grad._cell(), state))
+        if cells and (absent := self.slots(group).keys() - cells[0][2].keys()):
             raise RuntimeError(
                 f"{type(self).__name__}: the hyperparameters now need {sorted(absent)}, and state "
                 "is only allocated with the parameters. Construct the optimizer with them."
             )
-        hyper = {name: group[name] for name in self.defaults}
-        # A flag chooses a program; a number is an argument of it, and may change for free.
-        flags = tuple((n, v) for n, v in hyper.items() if isinstance(v, bool))
-        names = [name for name, value in hyper.items() if not isinstance(value, bool)]
         capture = thread.capture
-        if capture is None:
-            numbers = {name: as_float(hyper[name]) for name in names}
-        else:
-            capture.watch(self)
-            numbers = {name: capture.number(group, name) for name in names}
+        numbers, flags = {}, []
+        for name in self.defaults:
+            value = group[name]
+            # A flag chooses a program; a number is an argument of it, and may change for free.
+            if isinstance(value, bool):
+                flags.append((name, value))
+            elif isinstance(value, Tensor):
+                place = "" if capture is None else f"{user_line()}: "
+                raise TypeError(
+                    f"{place}{type(self).__name__}: {name} is a Tensor, and hyperparameters are "
+                    f'numbers. Set param_groups[...]["{name}"] to float(tensor); another number '
+                    "costs no compilation."
+                )
+            else:
+                numbers[name] = as_float(value) if capture is None else capture.number(group, name)
+        return cells, numbers, tuple(flags)
+
+    def _update(
+        self, cells: list[Cells], numbers: dict[str, Any], flags: tuple[tuple[str, bool], ...]
+    ) -> None:
+        if not cells:
+            return
         updated = _update_all(
-            [param.data for param in params],
-            [param.grad.data for param in params],
-            [{key: value.data for key, value in state.items()} for state in states],
+            [param._data for param, _, _ in cells],
+            [grad._data for _, grad, _ in cells],
+            [{key: value._data for key, value in state.items()} for _, _, state in cells],
             numbers,
             rule=type(self).rule,
             flags=flags,
         )
-        for param, state, (new_param, new_state) in zip(params, states, updated, strict=True):
-            param.data = new_param
+        for (param, _, state), (new_param, new_state) in zip(cells, updated, strict=True):
+            assign(param, new_param)
             for key, value in new_state.items():
-                state[key].data = value
+                assign(state[key], value)
 
     def _snapshot(self) -> dict[str, Any]:
         """What a compiled program depends on, apart from numbers and the values of Tensors."""
         return {
             f"param_groups[{i}]": (
-                len(group["params"]),
+                tuple(group["params"]),
                 tuple(self.slots(group)),
-                tuple(value for value in group.values() if isinstance(value, bool)),
+                {name: v for name, v in group.items() if isinstance(v, (bool, Tensor))},
             )
             for i, group in enumerate(self.param_groups)
         }
@@ -213,6 +249,8 @@ class Optimizer:
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over what `state_dict` returned; state keeps this optimizer's dtypes and devices.
+
+        It may come from PyTorch's optimizer of the same name, if it holds what this one needs.
 
         Raises:
             ValueError: groups, parameters, hyperparameters or state do not fit. The message lists
@@ -246,6 +284,11 @@ class Optimizer:
         return "\n".join([f"{type(self).__name__}(", *lines, ")"])
 
 
+def assign(cell: Variable, array: Array) -> None:
+    """Give a Tensor, or what stands for it in a trace, the array that a step computed."""
+    cell._data = array
+
+
 def hyperparameters(arguments: dict[str, Any]) -> dict[str, Any]:
     """The defaults among a constructor's `locals()`: all its arguments but the parameters."""
     absent = ("self", "params", "__class__")
@@ -267,16 +310,8 @@ def _update_all(
     flags: tuple[tuple[str, bool], ...],
 ) -> list[tuple[Array, dict[str, Array]]]:
     def update(param: Array, grad: Array, state: dict[str, Array]) -> Any:
-        # float16 and bfloat16 are for storage; the rule computes in float32.
-        wide = jnp.promote_types(param.dtype, jnp.float32)
-        widened = {
-            key: value.astype(wide) if jnp.issubdtype(value.dtype, jnp.floating) else value
-            for key, value in state.items()
-        }
-        new_param, new_state = rule(
-            param.astype(wide), grad.astype(wide), widened, **numbers, **dict(flags)
-        )
-        return new_param.astype(param.dtype), {
+        new_param, new_state = rule(wide(param), wide(grad), state, **numbers, **dict(flags))
+        return narrowed(new_param, param), {
             key: value.astype(state[key].dtype) for key, value in new_state.items()
         }
 

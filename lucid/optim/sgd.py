@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lucid._core.tensor import Tensor
+from lucid.ops.precision import narrowed
 from lucid.optim import rules
 from lucid.optim.optimizer import COUNT, ZEROS, Optimizer, Params, Slot, hyperparameters
 
@@ -113,7 +114,9 @@ class ASGD(Optimizer):
 
     def get_averages(self) -> list[Tensor]:
         """The average of each parameter, in the order in which parameters were given."""
-        return [state["ax"].detach() for state in self.state.values()]
+        return [
+            Tensor(narrowed(state["ax"].data, param.data)) for param, state in self.state.items()
+        ]
 
 
 class Rprop(Optimizer):

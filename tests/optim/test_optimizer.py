@@ -37,14 +37,17 @@ def values(params):
     return [np.array(param.numpy()) for param in params]
 
 
+def snapshot_of_state(optimizer):
+    """The state that an optimizer holds, as plain values."""
+    return {
+        number: {key: (value.dtype, value.numpy().tolist()) for key, value in slots.items()}
+        for number, slots in optimizer.state_dict()["state"].items()
+    }
+
+
 def snapshot(optimizer):
     """All that an optimizer holds, as plain values."""
-    state = optimizer.state_dict()
-    arrays = {
-        number: {key: (value.dtype, value.numpy().tolist()) for key, value in slots.items()}
-        for number, slots in state["state"].items()
-    }
-    return arrays, copy.deepcopy(state["param_groups"])
+    return snapshot_of_state(optimizer), copy.deepcopy(optimizer.state_dict()["param_groups"])
 
 
 def make(name, params, options):
@@ -123,7 +126,7 @@ class TestEvery:
 
     @pytest.mark.parametrize("dtype", [np.float16, jnp.bfloat16])
     def test_half_precision(self, name, options, dtype):
-        """The rule computes in float32, so only storing rounds."""
+        """The rule computes and keeps its state in float32, so only the parameter is rounded."""
         half = parameters(dtype)
         full = [nn.Parameter(param.numpy().astype(np.float32)) for param in half]
         for params in (half, full):
@@ -132,6 +135,8 @@ class TestEvery:
             for param, source in zip(params, half, strict=True):
                 param.grad = source.grad.astype(param.dtype)
             optimizer.step()
+            kept = [value for state in optimizer.state.values() for value in state.values()]
+            assert {value.dtype for value in kept} <= {np.dtype("int32"), np.dtype("float32")}
         for a, b in zip(half, full, strict=True):
             assert a.dtype == dtype
             np.testing.assert_array_equal(a.numpy(), b.numpy().astype(dtype))
@@ -406,7 +411,52 @@ def test_the_base_has_no_rule_of_its_own():
     np.testing.assert_array_equal(w.numpy(), [0.5, 2.5])
 
 
+@pytest.mark.parametrize("jitted", [False, True])
+def test_a_tensor_is_no_hyperparameter(jitted):
+    a, b = nn.Parameter([1.0]), nn.Parameter([2.0])
+    optimizer = lucid.optim.Adam([{"params": [a]}, {"params": [b]}])
+    set_grads([a, b], 0)
+    optimizer.param_groups[1]["lr"] = Tensor(0.5)
+    before = snapshot_of_state(optimizer), values([a, b])
+    step = lucid.jit(lambda: optimizer.step()) if jitted else optimizer.step
+    place = r"^test_optimizer.py:\d+: `step = lucid.jit.*`: " if jitted else "^"
+    text = (
+        r'Adam: lr is a Tensor, and .* Set param_groups\[...\]\["lr"\] to float\(tensor\); another'
+    )
+    with pytest.raises(TypeError, match=place + text):
+        step()
+    assert before == (snapshot_of_state(optimizer), values([a, b]))
+    optimizer.param_groups[1]["lr"] = float(optimizer.param_groups[1]["lr"])
+    step()
+    assert (values([b])[0] != before[1][1]).all()
+
+
+def test_a_refusal_by_one_group_leaves_the_others_as_they_were():
+    a, b = nn.Parameter([1.0]), nn.Parameter([2.0])
+    optimizer = lucid.optim.SGD([{"params": [a]}, {"params": [b]}])
+    set_grads([a, b], 0)
+    optimizer.param_groups[1]["momentum"] = 0.9
+    with pytest.raises(RuntimeError, match=r"SGD: the hyperparameters now need \['momentum_buffer"):
+        optimizer.step()
+    assert values([a, b]) == [1.0, 2.0]
+
+
 # --- Loading ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float16, jnp.bfloat16])
+def test_loading_widens_state_of_half_precision(dtype):
+    (w, *_) = parameters(dtype)
+    optimizer = lucid.optim.Adam([w])
+    set_grads([w], 0)
+    optimizer.step()
+    saved = optimizer.state_dict()
+    means = saved["state"][0]["exp_avg"].numpy().astype(dtype)
+    saved["state"][0]["exp_avg"] = Tensor(means)
+    optimizer.load_state_dict(saved)
+    loaded = optimizer.state[w]["exp_avg"].numpy()
+    assert loaded.dtype == np.float32
+    np.testing.assert_array_equal(loaded, means.astype(np.float32))
 
 
 def test_loading_keeps_dtype_and_takes_flags():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -20,34 +21,40 @@ def gradients(seed=0):
     return rng.standard_normal((STEPS, 3, 2)), rng.standard_normal((3, 2))
 
 
-def sgd(p, grads, lr, momentum, weight_decay):
-    velocity = np.zeros_like(p)
-    for g in grads:
-        velocity = momentum * velocity + g + weight_decay * p
-        p = p - lr * velocity
+def exact(p):
+    """How a parameter is stored."""
     return p
 
 
-def sgd_nesterov(p, grads, lr, momentum, weight_decay):
+def sgd(p, grads, lr, momentum, weight_decay, store=exact):
+    velocity = np.zeros_like(p)
+    for g in grads:
+        velocity = momentum * velocity + g + weight_decay * p
+        p = store(p - lr * velocity)
+    return p
+
+
+def sgd_nesterov(p, grads, lr, momentum, weight_decay, store=exact):
     velocity = np.zeros_like(p)
     for g in grads:
         g = g + weight_decay * p
         velocity = momentum * velocity + g
-        p = p - lr * (g + momentum * velocity)
+        p = store(p - lr * (g + momentum * velocity))
     return p
 
 
-def asgd(p, grads, lr, lambd, alpha, t0, momentum):
+def asgd(p, grads, lr, lambd, alpha, t0, momentum, store=exact):
     velocity, average = np.zeros_like(p), np.zeros_like(p)
     for t, g in enumerate(grads):
         eta = lr / (1 + lambd * lr * t) ** alpha
         velocity = momentum * velocity + g
         p = p - eta * lambd * p - eta * velocity
         average = average + (p - average) / max(1, t - t0)
-    return average
+        p = store(p)
+    return store(average)
 
 
-def rprop(p, grads, lr, etas, step_sizes):
+def rprop(p, grads, lr, etas, step_sizes, store=exact):
     p, size, last = p.copy(), np.full_like(p, lr), np.zeros_like(p)
     for g in grads:
         for at in np.ndindex(p.shape):
@@ -57,76 +64,76 @@ def rprop(p, grads, lr, etas, step_sizes):
                 size[at] = max(size[at] * etas[0], step_sizes[0])
                 last[at] = 0
                 continue
-            p[at] -= np.sign(g[at]) * size[at]
+            p[at] = store(p[at] - np.sign(g[at]) * size[at])
             last[at] = g[at]
     return p
 
 
-def adagrad(p, grads, lr, eps, lr_decay):
+def adagrad(p, grads, lr, eps, lr_decay, store=exact):
     total = np.zeros_like(p)
     for t, g in enumerate(grads):
         total = total + g**2
-        p = p - lr / (1 + t * lr_decay) * g / (np.sqrt(total) + eps)
+        p = store(p - lr / (1 + t * lr_decay) * g / (np.sqrt(total) + eps))
     return p
 
 
-def adadelta(p, grads, lr, rho, eps):
+def adadelta(p, grads, lr, rho, eps, store=exact):
     squares, steps = np.zeros_like(p), np.zeros_like(p)
     for g in grads:
         squares = rho * squares + (1 - rho) * g**2
         step = -np.sqrt(steps + eps) / np.sqrt(squares + eps) * g
         steps = rho * steps + (1 - rho) * step**2
-        p = p + lr * step
+        p = store(p + lr * step)
     return p
 
 
-def rmsprop(p, grads, lr, alpha, eps, momentum):
+def rmsprop(p, grads, lr, alpha, eps, momentum, store=exact):
     n, mean, velocity = np.zeros_like(p), np.zeros_like(p), np.zeros_like(p)
     for g in grads:
         n, mean = alpha * n + (1 - alpha) * g**2, alpha * mean + (1 - alpha) * g
         velocity = momentum * velocity + g / (np.sqrt(n - mean**2) + eps)
-        p = p - lr * velocity
+        p = store(p - lr * velocity)
     return p
 
 
-def adam(p, grads, lr, betas, eps, weight_decay=0.0):
+def adam(p, grads, lr, betas, eps, weight_decay=0.0, store=exact):
     m, v = np.zeros_like(p), np.zeros_like(p)
     for t, g in enumerate(grads, 1):
         m, v = betas[0] * m + (1 - betas[0]) * g, betas[1] * v + (1 - betas[1]) * g**2
         step = m / (1 - betas[0] ** t) / (np.sqrt(v / (1 - betas[1] ** t)) + eps)
-        p = p - lr * (step + weight_decay * p)
+        p = store(p - lr * (step + weight_decay * p))
     return p
 
 
-def amsgrad(p, grads, lr, betas, eps):
+def amsgrad(p, grads, lr, betas, eps, store=exact):
     m, v, largest = np.zeros_like(p), np.zeros_like(p), np.zeros_like(p)
     for t, g in enumerate(grads, 1):
         m, v = betas[0] * m + (1 - betas[0]) * g, betas[1] * v + (1 - betas[1]) * g**2
         largest = np.maximum(largest, v)
-        p = p - lr * m / (1 - betas[0] ** t) / (np.sqrt(largest / (1 - betas[1] ** t)) + eps)
+        p = store(p - lr * m / (1 - betas[0] ** t) / (np.sqrt(largest / (1 - betas[1] ** t)) + eps))
     return p
 
 
-def adamax(p, grads, lr, betas, eps):
+def adamax(p, grads, lr, betas, eps, store=exact):
     m, u = np.zeros_like(p), np.zeros_like(p)
     for t, g in enumerate(grads, 1):
         m, u = betas[0] * m + (1 - betas[0]) * g, np.maximum(betas[1] * u, np.abs(g) + eps)
-        p = p - lr / (1 - betas[0] ** t) * m / u
+        p = store(p - lr / (1 - betas[0] ** t) * m / u)
     return p
 
 
-def nadam(p, grads, lr, betas, eps, momentum_decay):
+def nadam(p, grads, lr, betas, eps, momentum_decay, store=exact):
     m, v = np.zeros_like(p), np.zeros_like(p)
     mus = [betas[0] * (1 - 0.5 * 0.96 ** (t * momentum_decay)) for t in range(1, STEPS + 2)]
     for t, g in enumerate(grads, 1):
         m, v = betas[0] * m + (1 - betas[0]) * g, betas[1] * v + (1 - betas[1]) * g**2
         look_ahead = mus[t] * m / (1 - math.prod(mus[: t + 1]))
         now = (1 - mus[t - 1]) * g / (1 - math.prod(mus[:t]))
-        p = p - lr * (look_ahead + now) / (np.sqrt(v / (1 - betas[1] ** t)) + eps)
+        p = store(p - lr * (look_ahead + now) / (np.sqrt(v / (1 - betas[1] ** t)) + eps))
     return p
 
 
-def radam(p, grads, lr, betas, eps):
+def radam(p, grads, lr, betas, eps, store=exact):
     m, v = np.zeros_like(p), np.zeros_like(p)
     rho_inf = 2 / (1 - betas[1]) - 1
     for t, g in enumerate(grads, 1):
@@ -135,9 +142,9 @@ def radam(p, grads, lr, betas, eps):
         rho = rho_inf - 2 * t * betas[1] ** t / (1 - betas[1] ** t)
         if rho > 5:
             rect = ((rho - 4) * (rho - 2) * rho_inf) / ((rho_inf - 4) * (rho_inf - 2) * rho)
-            p = p - lr * m_hat * np.sqrt(rect * (1 - betas[1] ** t)) / (np.sqrt(v) + eps)
+            p = store(p - lr * m_hat * np.sqrt(rect * (1 - betas[1] ** t)) / (np.sqrt(v) + eps))
         else:
-            p = p - lr * m_hat
+            p = store(p - lr * m_hat)
     return p
 
 
@@ -166,8 +173,8 @@ CASES = {
 }  # fmt: skip
 
 
-def run(name, start, grads, **options):
-    with jax.enable_x64(True):
+def run(name, start, grads, x64=True, **options):
+    with jax.enable_x64(x64):
         w = nn.Parameter(start)
         optimizer = getattr(lucid.optim, name)([w], lr=0.1, **options)
         for g in grads:
@@ -183,6 +190,34 @@ def test_definition(case):
     expected = definition(start, grads, lr=0.1, **options)
     result = run(name, start, grads, **options, **more)
     np.testing.assert_allclose(result, expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, jnp.bfloat16])
+@pytest.mark.parametrize("case", CASES)
+def test_half_precision_rounds_the_parameter_and_nothing_else(case, dtype):
+    name, definition, options, more = CASES[case]
+
+    def stored(p):
+        return np.asarray(p).astype(dtype).astype(np.float64)
+
+    grads, start = map(stored, gradients())
+    expected = definition(start, grads, lr=0.1, **options, store=stored)
+    result = run(name, start.astype(dtype), grads.astype(dtype), x64=False, **options, **more)
+    assert result.dtype == dtype
+    unit = np.ldexp(float(jnp.finfo(dtype).eps), np.frexp(expected)[1] - 1)
+    assert (np.abs(result.astype(np.float64) - expected) <= unit).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, jnp.bfloat16, np.float32])
+def test_a_second_moment_decays_in_half_precision(dtype):
+    w = nn.Parameter(np.zeros(3, dtype))
+    optimizer = lucid.optim.Adam([w])
+    beta, expected = float(np.float32(0.999)), 0.0
+    for gradient in [32.0] + [0.0] * 2000:
+        w.grad = lucid.Tensor(np.full(3, gradient, dtype))
+        optimizer.step()
+        expected = beta * expected + (1 - beta) * gradient**2
+    np.testing.assert_allclose(optimizer.state[w]["exp_avg_sq"].numpy(), expected, rtol=5e-5)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -74,6 +74,33 @@ def test_float32(name, options):
     np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-5)
 
 
+# PyTorch's ASGD has no momentum, and its SGD does not count the steps that dampening needs.
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [case for case in OPTIMIZERS if "ASGD" not in case.id and "dampening" not in case.id],
+)
+def test_a_state_of_pytorch_is_gone_on_with(name, options, float64):
+    starts, noise = problem(np.float64)
+    theirs = [torch.nn.Parameter(torch.tensor(start)) for start in starts]
+    their_optimizer = getattr(torch.optim, name)(theirs, **options)
+
+    def step(optimizer, params, as_tensor, t):
+        for param, gradient in zip(params, noise[t], strict=True):
+            param.grad = as_tensor(gradient)
+        optimizer.step()
+
+    for t in range(5):
+        step(their_optimizer, theirs, torch.tensor, t)
+    ours = [nn.Parameter(param.detach().numpy()) for param in theirs]
+    our_optimizer = getattr(lucid.optim, name)(ours, lr=7.0)
+    our_optimizer.load_state_dict(their_optimizer.state_dict())
+    for t in range(5, 10):
+        step(their_optimizer, theirs, torch.tensor, t)
+        step(our_optimizer, ours, lucid.Tensor, t)
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.detach().numpy(), rtol=1e-12, atol=1e-12)
+
+
 # --- Schedulers -------------------------------------------------------------------------------
 
 

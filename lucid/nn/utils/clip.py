@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Array
+from lucid.ops.precision import narrowed, wide
 
 
 def get_total_norm(parameters: Iterable[Tensor] | Tensor, norm_type: float = 2) -> Tensor:
@@ -133,7 +134,7 @@ def _order(call: str, norm_type: float) -> float:
 def _norm(grads: list[Array], *, norm_type: float) -> Array:
     if not grads:
         return jnp.zeros(())
-    sizes = [jnp.abs(g.astype(jnp.promote_types(g.dtype, jnp.float32))) for g in grads]
+    sizes = [jnp.abs(wide(g)) for g in grads]
     if norm_type == math.inf:
         return functools.reduce(jnp.maximum, [jnp.max(size, initial=0) for size in sizes])
     if norm_type == 2:
@@ -147,9 +148,9 @@ def _clip_norm(
 ) -> tuple[Array, list[Array]]:
     norm = _norm(grads, norm_type=norm_type)
     factor = jnp.minimum(max_norm / (norm + eps), 1)
-    return norm, [(g * factor).astype(g.dtype) for g in grads]
+    return norm, [narrowed(wide(g) * factor, g) for g in grads]
 
 
 @jax.jit
 def _clip_value(grads: list[Array], limit: Any) -> list[Array]:
-    return [jnp.clip(g, -limit, limit).astype(g.dtype) for g in grads]
+    return [narrowed(jnp.clip(wide(g), -limit, limit), g) for g in grads]

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from lucid.ops.conv.geometry import Form
+from lucid.ops.precision import accumulator as accumulator
 
 
 def small(form: Form, large: Array, kernel: Array) -> Array:
@@ -71,11 +72,6 @@ def exchange_channels(kernel: Array, groups: int) -> Array:
     kernel = kernel.reshape(groups, in_ // groups, out_per_group, *k).swapaxes(1, 2)
     kernel = jnp.flip(kernel, range(3, kernel.ndim))
     return kernel.reshape(groups * out_per_group, in_ // groups, *k)
-
-
-def accumulator(dtype: jnp.dtype) -> jnp.dtype:
-    """The dtype that sums are held in: float32 for the two 16-bit floats."""
-    return jnp.promote_types(dtype, jnp.float32) if jnp.issubdtype(dtype, jnp.floating) else dtype
 
 
 def claims(out: str, form: Form) -> bool:
