@@ -67,7 +67,7 @@ def grad(
     >>> x = Tensor([3.0], requires_grad=True)
     >>> dx = lucid.autograd.grad(x**3, x, create_graph=True)
     >>> dx, lucid.autograd.grad(dx, x)
-    (Tensor([27.], grad_fn=<scalar_power_vjp>), Tensor([18.]))
+    (Tensor([27.], grad_fn=<power_vjp>), Tensor([18.]))
     """
     found = engine.grad(
         _sequence(outputs),

@@ -306,8 +306,10 @@ def in_place(function: Any, /) -> Any:
     """The method that puts the result of a declared function into the place of its Tensor."""
 
     def put(self: Any, *args: Any, **named: Any) -> Tensor:
-        self._check_in_place(put.__name__)
-        result: Tensor = self._rebind(put.__name__, function(self, *args, **named))
+        own = put.__name__  # of `x += y`, the method's name and not the operator's
+        name = f"{function.__name__}_" if own.startswith("__") else own
+        self._check_in_place(name)
+        result: Tensor = self._rebind(name, function(self, *args, **named))
         return result
 
     signature = inspect.signature(function)

@@ -15,7 +15,7 @@ from lucid._core.declaration import Function, in_place, method
 from lucid._core.gate import run
 from lucid._core.typing import DType, Operand, Shape
 from lucid._core.variable import Variable
-from lucid.ops import elementwise, linalg, reduce, shape
+from lucid.ops import elementwise, linalg, logic, reduce, shape
 
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
@@ -59,21 +59,21 @@ class Methods:
     __rpow__ = _binary(elementwise.power, reflected=True)
     __matmul__ = _binary(linalg.matmul)
     __rmatmul__ = _binary(linalg.matmul, reflected=True)
-    __and__ = _binary(elementwise.bitwise_and)
-    __rand__ = _binary(elementwise.bitwise_and, reflected=True)
-    __or__ = _binary(elementwise.bitwise_or)
-    __ror__ = _binary(elementwise.bitwise_or, reflected=True)
-    __xor__ = _binary(elementwise.bitwise_xor)
-    __rxor__ = _binary(elementwise.bitwise_xor, reflected=True)
-    __lt__ = _binary(elementwise.less)
-    __le__ = _binary(elementwise.less_equal)
-    __gt__ = _binary(elementwise.greater)
-    __ge__ = _binary(elementwise.greater_equal)
-    __eq__ = _binary(elementwise.equal)  # type: ignore[assignment]  # compares elements
-    __ne__ = _binary(elementwise.not_equal)  # type: ignore[assignment]
+    __and__ = _binary(logic.bitwise_and)
+    __rand__ = _binary(logic.bitwise_and, reflected=True)
+    __or__ = _binary(logic.bitwise_or)
+    __ror__ = _binary(logic.bitwise_or, reflected=True)
+    __xor__ = _binary(logic.bitwise_xor)
+    __rxor__ = _binary(logic.bitwise_xor, reflected=True)
+    __lt__ = _binary(logic.less)
+    __le__ = _binary(logic.less_equal)
+    __gt__ = _binary(logic.greater)
+    __ge__ = _binary(logic.greater_equal)
+    __eq__ = _binary(logic.equal)  # type: ignore[assignment]  # compares elements
+    __ne__ = _binary(logic.not_equal)  # type: ignore[assignment]
     __neg__ = method(elementwise.negative)
     __abs__ = method(elementwise.abs)
-    __invert__ = method(elementwise.invert)
+    __invert__ = method(logic.invert)
 
     __pow__ = _binary(elementwise.power)
 
@@ -88,9 +88,9 @@ class Methods:
     __imod__ = in_place(elementwise.remainder)
     __ipow__ = in_place(elementwise.power)
     __imatmul__ = in_place(linalg.matmul)
-    __iand__ = in_place(elementwise.bitwise_and)
-    __ior__ = in_place(elementwise.bitwise_or)
-    __ixor__ = in_place(elementwise.bitwise_xor)
+    __iand__ = in_place(logic.bitwise_and)
+    __ior__ = in_place(logic.bitwise_or)
+    __ixor__ = in_place(logic.bitwise_xor)
 
     # Elementwise functions, and in-place forms of those for which lucid has them.
     abs, abs_ = method(elementwise.abs), in_place(elementwise.abs)

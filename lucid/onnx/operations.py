@@ -20,6 +20,7 @@ from lucid.ops import (
     elementwise,
     indexing,
     linalg,
+    logic,
     lookup,
     norm,
     pool,
@@ -433,7 +434,7 @@ REDUCTIONS = {
 
 _TABLE: dict[Callable[..., Any], Translation] = {
     **{getattr(elementwise, name): direct(op) for name, op in {**UNARY, **BINARY}.items()},
-    **{getattr(elementwise, name): comparison(op) for name, op in COMPARISONS.items()},
+    **{getattr(logic, name): comparison(op) for name, op in COMPARISONS.items()},
     **{getattr(reduce, name): reduction(op) for name, op in REDUCTIONS.items()},
     elementwise.square: square,
     elementwise.div: div,

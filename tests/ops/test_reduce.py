@@ -83,7 +83,7 @@ def test_function(case):
     positions = {"axis": "dim"}
     torch_static = {positions.get(key, key): value for key, value in static.items()}
     check_op(
-        lambda x: lucid.apply(fn, x, **static),
+        lambda x: fn(x, **static),
         lambda x: reference(x, **static),
         operand,
         torch_fn=torch and torch_name and (lambda x: getattr(torch, torch_name)(x, **torch_static)),

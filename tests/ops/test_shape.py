@@ -118,13 +118,19 @@ CASES = {
 FLAT = [(name, *case) for name, cases in CASES.items() for case in cases]
 
 
+def called(fn, operands, static):
+    if fn in (shape.concatenate, shape.stack):
+        return fn(operands, **static)
+    return fn(operands[0], index=operands[1], **static) if operands[1:] else fn(*operands, **static)
+
+
 @pytest.mark.parametrize("case", FLAT, ids=[f"{case[0]} {case[2]}" for case in FLAT])
 def test_function(case):
     name, operands, static, reference, torch_name = case
     fn = getattr(shape, name)
     torch_fn = torch and torch_name and getattr(torch, torch_name)
     check_op(
-        lambda *xs: lucid.apply(fn, *xs, **static),
+        lambda *xs: called(fn, xs, static),
         reference,
         *operands,
         torch_fn=torch_fn and (lambda x: torch_fn(x, *static.values())),
@@ -132,7 +138,7 @@ def test_function(case):
 
 
 def test_every_function_is_in_the_table():
-    assert set(CASES) == public_functions(shape)
+    assert set(CASES) == public_functions(shape) - {"expand_dims"}
 
 
 def test_spellings_of_shapes():
@@ -185,7 +191,7 @@ def test_errors(case):
 
 def test_too_many_arguments():
     with pytest.raises(
-        TypeError, match=r"^swapaxes takes at most 3 positional arguments, got 4\.$"
+        TypeError, match=r"^swapaxes: too many positional arguments; it is swapaxes\(a"
     ):
         Tensor(X).swapaxes(0, 1, 2)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
-from tests._core.jit.models import X
-
 import lucid
 from lucid import Tensor, nn
+from tests._core.jit.models import X
 from tests.helpers import count_compiles
 
 
