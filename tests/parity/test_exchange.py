@@ -154,6 +154,7 @@ def compare(ours, theirs, shape, seed):
     assert not buffers
 
 
+@pytest.mark.slow
 @each_model
 def test_weights_go_both_ways_and_all_numbers_agree(build):
     ours, theirs = pair(build)

@@ -148,6 +148,7 @@ def classifier():
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "shape", "expected"),
     [
