@@ -79,6 +79,12 @@ def device_name(device: jax.Device) -> str:
     return device.platform if index == 0 else f"{device.platform}:{index}"
 
 
+def device_of(array: Array) -> str:
+    """The name of the device of an array; the platform's name if it lies on several."""
+    devices = list(array.devices())
+    return device_name(devices[0]) if len(devices) == 1 else devices[0].platform
+
+
 def as_array(
     data: Any, dtype: DType | None = None, device: str | jax.Device | None = None
 ) -> Array:

@@ -7,6 +7,7 @@ import linecache
 import os
 import re
 import sys
+import sysconfig
 from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
@@ -17,6 +18,10 @@ _LIBRARIES = tuple(
     os.path.dirname(os.path.abspath(path)) + os.sep
     for path in (os.path.dirname(__file__), jax.__file__)
 )
+
+# Where the code lies that is no user's.
+_PATHS = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+INSTALLED = (*_LIBRARIES, *(path + os.sep for path in _PATHS), "<frozen ")
 
 
 class JitError(RuntimeError):
@@ -75,12 +80,17 @@ def explain(error: Exception, name: str, operands: Sequence[Any]) -> None:
     if isinstance(error, JitError) or getattr(error, "__lucid__", False):
         return
     error.__lucid__ = True  # type: ignore[attr-defined]  # an outer operation adds nothing
-    notes = getattr(error, "__notes__", None)
-    if notes:  # JAX's advice on its own traceback
-        notes[:] = [note for note in notes if "JAX_TRACEBACK_FILTERING" not in note]
+    drop_advice(error)
     message = _message(error)
     if message is not None and not _SENTENCE.match(message):
         error.args = (f"{name}: {', '.join(map(_spec, operands))}: {message}",)
+
+
+def drop_advice(error: BaseException) -> None:
+    """Take JAX's advice on its own traceback off an error."""
+    notes = getattr(error, "__notes__", None)
+    if notes:
+        notes[:] = [note for note in notes if "JAX_TRACEBACK_FILTERING" not in note]
 
 
 _SENTENCE = re.compile(r"[A-Za-z_.]*[a-z][\w.]*: ")  # begins with the name of a call

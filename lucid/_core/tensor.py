@@ -78,11 +78,13 @@ class Tensor(Variable, Methods):
     @property
     def data(self) -> Array:
         """The jax array. Assigning replaces it without recording."""
-        return self._cell()._data
+        cell = self._cell()
+        data = cell._data
+        return data if cell._shared is data else cell._share()
 
     @data.setter
     def data(self, value: Any) -> None:
-        self._cell()._data = arrays.as_array(_visible(value))
+        self._cell()._put(arrays.as_array(_visible(value)))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -107,8 +109,9 @@ class Tensor(Variable, Methods):
     @property
     def device(self) -> str:
         """The name of the device; the platform's name if the array lies on several."""
-        devices = list(self.data.devices())
-        return arrays.device_name(devices[0]) if len(devices) == 1 else devices[0].platform
+        if state.capture is not None and (known := state.capture.device(self)) is not None:
+            return known
+        return arrays.device_of(self._cell()._data)
 
     @property
     def T(self) -> Tensor:
@@ -257,7 +260,7 @@ class Tensor(Variable, Methods):
     @staticmethod
     def _wrap(data: Array, node: Any = None, index: int = 0) -> Tensor:
         tensor = _new(Tensor)
-        tensor._data = data
+        tensor._data = tensor._shared = data
         tensor._grad = tensor._hooks = None
         tensor._keep_grad = False
         tensor._born = state.capture
@@ -289,7 +292,7 @@ class Tensor(Variable, Methods):
                 )
             result = result.astype(self.dtype)
         cell = self._cell()
-        cell._data = result._data
+        cell._put(result._data)
         if result._requires_grad:
             keeps = cell._keep_grad
             self.keep_grad = False  # of the value that goes
@@ -386,10 +389,14 @@ class Tensor(Variable, Methods):
         Tensor([1], dtype=int32)
         """
         if isinstance(target, jax.Device) or arrays.is_device_name(target):
-            traced = isinstance(self._data, jax.core.Tracer)
-            source = None if traced else self._data.sharding
-            moved: Tensor = run(_transfer(arrays.find_device(target), source), self)
+            device, data = arrays.find_device(target), self._cell()._data
+            traced = isinstance(data, jax.core.Tracer)
+            if not traced and data.devices() == {device}:
+                return self
+            moved: Tensor = run(_transfer(device, None if traced else data.sharding), self)
             return moved
+        if arrays.canonical_dtype(target) == self.dtype:
+            return self
         return self.astype(target)
 
     def cpu(self) -> Tensor:
@@ -401,7 +408,7 @@ class Tensor(Variable, Methods):
         return self.to("gpu")
 
     def __repr__(self) -> str:
-        return tensor_repr(self)
+        return tensor_repr(self, type(self).__name__)
 
     def __str__(self) -> str:
         if state.capture is not None:
@@ -465,7 +472,7 @@ def _initialise(
     tensor: Tensor, data: Any, requires_grad: bool = False, keep_grad: bool = False
 ) -> None:
     """Set all slots of a leaf."""
-    tensor._data = data
+    tensor._data = tensor._shared = data
     tensor._grad = tensor._hooks = tensor._node = None
     tensor._index = 0
     tensor._requires_grad, tensor._keep_grad = requires_grad, keep_grad

@@ -144,8 +144,8 @@ class _Recorder(Capture):
     def stand_in(self, tensor: Tensor) -> StandIn:
         stand_in = self.stand_ins.get(id(tensor))
         if stand_in is None:
-            stand_in = self.stand_ins[id(tensor)] = StandIn(tensor, tensor._data, None)
-            stand_in._requires_grad = False
+            stand_in = self.stand_ins[id(tensor)] = StandIn(tensor, tensor.data, None)
+            stand_in.needs_grad = False
         return stand_in
 
     def host(self, array: Any) -> Any:

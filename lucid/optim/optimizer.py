@@ -286,7 +286,7 @@ class Optimizer:
 
 def assign(cell: Variable, array: Array) -> None:
     """Give a Tensor, or what stands for it in a trace, the array that a step computed."""
-    cell._data = array
+    cell._put(array)
 
 
 def hyperparameters(arguments: dict[str, Any]) -> dict[str, Any]:
