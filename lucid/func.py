@@ -38,9 +38,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from lucid._core.arrays import as_array
+from lucid._core.arrays import as_array, staged
+from lucid._core.closing import close_over
+from lucid._core.mode import state as thread
 from lucid._core.tensor import Tensor
-from lucid._core.trace import StandIn, Substitution
 from lucid._core.typing import Array
 from lucid.nn.module import Module
 
@@ -104,6 +105,11 @@ def functionalize(module: Module) -> tuple[Callable[..., Any], State]:
 
     def pure(state: State, *args: Any, **kwargs: Any) -> tuple[Any, State]:
         output, written = _call(module, state, args, kwargs)
+        leaves = _leaves((state, args, kwargs))
+        if thread.capture is None and (
+            any(isinstance(_array_of(leaf), jax.core.Tracer) for leaf in leaves) or staged()
+        ):  # inside a transformation of JAX, which wants arrays
+            output = jax.tree.map(_array_of, output, is_leaf=_is_tensor)
         return output, {**state, **written}
 
     return pure, state_of(module)
@@ -141,28 +147,13 @@ def _call(
             + "\n  ".join(problems)
         )
     lifted = any(isinstance(leaf, Tensor) for leaf in _leaves((state, args, kwargs)))
-    substitution = Substitution()
-    cells = {name: value._cell() for name, value in values.items()}
-    with substitution.active():
-        stand_ins = {}
-        for name, cell in cells.items():
-            stand_in = stand_ins[name] = StandIn(tensors[name], cell._share(), None)
-            stand_in.needs_grad = cell._requires_grad
-            edge = cell._edge()
-            if edge is not None:
-                stand_in._node, stand_in._index = edge
-            substitution.stand_ins[id(tensors[name])] = stand_in
-        args, kwargs = jax.tree.map(_as_tensor, (args, kwargs), is_leaf=_is_tensor)
-        returned = module(*args, **kwargs)
-        leaves, treedef = jax.tree.flatten(returned, is_leaf=_is_tensor)
-        outputs = [leaf._cell() if isinstance(leaf, Tensor) else leaf for leaf in leaves]
-    results = [
-        Tensor._wrap(y._data, *(y._edge() or ())) if isinstance(y, Tensor) else y for y in outputs
-    ]
+    args, kwargs = jax.tree.map(_as_tensor, (args, kwargs), is_leaf=_is_tensor)
+    pure = close_over(module, list(tensors.values()))
+    output, written = pure([values.get(name) for name in tensors], args, kwargs)
     if not lifted:
-        results = [y.data if isinstance(y, Tensor) else y for y in results]
-    written = {name: s.value for name, s in stand_ins.items() if s.data_written}
-    return jax.tree.unflatten(treedef, results), written
+        output = jax.tree.map(_array_of, output, is_leaf=_is_tensor)
+    names = list(tensors)
+    return output, {names[i]: array for i, array in written.items()}
 
 
 def _is_tensor(value: Any) -> bool:
@@ -175,3 +166,7 @@ def _leaves(tree: Any) -> list[Any]:
 
 def _as_tensor(value: Any) -> Any:
     return Tensor(value) if isinstance(value, (jax.Array, np.ndarray)) else value
+
+
+def _array_of(value: Any) -> Any:
+    return value.data if isinstance(value, Tensor) else value

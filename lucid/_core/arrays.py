@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.extend.core
 import numpy as np
 
 from lucid._core.typing import Array, DType
@@ -164,3 +165,14 @@ def _kind(dtype: Any) -> int:
     """Larger if a dtype holds more kinds of numbers: truth values, integers, reals, all."""
     kinds = (np.bool_, np.integer, np.floating, np.complexfloating)
     return [jax.numpy.issubdtype(dtype, kind) for kind in kinds].index(True)
+
+
+def staged() -> bool:
+    """Whether JAX traces what runs now, although no operand shows it."""
+    return _trace_state() != _EAGER and isinstance(jax.numpy.zeros(()), jax.core.Tracer)
+
+
+_trace_state: Any = getattr(jax.extend.core, "get_opaque_trace_state", None) or getattr(
+    jax.core, "get_opaque_trace_state", None
+)
+_EAGER = _trace_state()

@@ -18,9 +18,10 @@ import jax
 import numpy as np
 
 from lucid._core import tree
+from lucid._core.closing import Arguments
 from lucid._core.errors import JitError, drop_advice, user_line
 from lucid._core.mode import state
-from lucid._core.program import Arguments, Program
+from lucid._core.program import Program
 from lucid._core.static import refuse_static, static_key
 from lucid._core.tensor import Tensor
 from lucid._core.tree import Static

@@ -12,7 +12,7 @@ import jax
 from lucid._core import arrays, epoch
 from lucid._core.handle import Handle
 from lucid._core.jit import jit
-from lucid._core.mode import state
+from lucid._core.mode import lock, state
 from lucid._core.op import is_inexact
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Array, DType
@@ -382,6 +382,11 @@ class Module:
         ['weight', 'bias']
         """
         state = OrderedDict() if destination is None else destination
+        with lock:  # all of one step
+            self._add_state(state, prefix, keep_vars)
+        return state
+
+    def _add_state(self, state: OrderedDict[str, Any], prefix: str, keep_vars: bool) -> None:
         own: dict[str, Tensor | None] = {**self._parameters}
         own.update((n, b) for n, b in self._buffers.items() if n not in self._transient)
         for name, value in own.items():
@@ -390,7 +395,6 @@ class Module:
         for name, module in self._modules.items():
             if module is not None:
                 module.state_dict(state, f"{prefix}{name}.", keep_vars)
-        return state
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True

@@ -12,12 +12,12 @@ import numpy as np
 
 from lucid._core import epoch
 from lucid._core.errors import user_line
-from lucid._core.gate import Variable
-from lucid._core.mode import enable_grad
+from lucid._core.mode import enable_grad, lock
 from lucid._core.mode import state as thread
 from lucid._core.tensor import Tensor
 from lucid._core.trace import as_float
 from lucid._core.typing import Array
+from lucid._core.variable import Variable
 from lucid.nn.parameter import Parameter
 from lucid.ops.precision import narrowed, wide, wide_dtype
 from lucid.optim import _checks, _loading
@@ -236,6 +236,10 @@ class Optimizer:
         The Tensors keep their values when the optimizer goes on.
         """
         number = {id(param): i for i, param in enumerate(self.state)}
+        with lock:  # all of one step
+            return self._state_dict(number)
+
+    def _state_dict(self, number: dict[int, int]) -> dict[str, Any]:
         return {
             "state": {
                 number[id(param)]: {key: value.detach() for key, value in state.items()}
