@@ -294,27 +294,45 @@ def jit(
 ) -> Any:
     """Compile an imperative function, such as a whole training step, into one XLA program.
 
-    Limits: Python code runs only while the function is traced (twice, at the first call with a
-    signature), so values of Tensors cannot steer it, and nothing but Tensors and hyperparameters
-    of optimizers keeps what it is set to. A broken rule raises `JitError` with your line.
+    **The rule of Python values.** Python code runs while the function is traced, twice at the
+    first call with a signature, and its values become constants of the program: a number is one
+    too, so pass a Tensor for what changes often. The function is traced again when
 
-    Nothing is declared: every Tensor that the function reads or writes is found, with its
-    gradient: parameters, buffers, optimizer state, learning rates, the random generator, whatever
-    is reached through closures, globals and objects. A call gathers them, runs the program and
-    writes the new values back. Changed shapes, dtypes, static arguments, attributes of Modules,
-    `requires_grad` or grad mode lead to another program, and so do variables of the function's
-    closure or module that stand for another object; changed values do not. What lists and other
-    objects hold is looked at while the function is traced, and then no more.
+    - an argument that is no Tensor or array has another type or value, or a Tensor another shape,
+      dtype, `requires_grad` or place on a tape;
+    - a global, a closure variable, or an attribute of a Python module or class that the function,
+      or a Python function that it calls, reads stands for another object or plain value;
+    - an attribute of a Module or a flag of an optimizer changes, or `requires_grad`, hooks or grad
+      mode. Hyperparameters of optimizers are inputs: another number compiles nothing.
+
+    Not watched are: what lists, dictionaries and plain objects hold; code of installed packages
+    and of the standard library; and where Python cannot find a function's source, variables are
+    told from attributes by name only.
+
+    What would happen only while the function is traced is refused: Python branches on values of
+    Tensors, `global` and `nonlocal` assignments, draws from `random` or `numpy.random`, hooks that
+    stay, Tensors that are stored somewhere, NumPy arrays that are changed. While other threads
+    run, a draw counts as the function's own only if its source speaks of one.
+
+    **State.** Nothing is declared: every Tensor that the function reads or writes is found, with
+    its gradient: parameters, buffers, optimizer state, learning rates, the random generator,
+    arguments, NumPy arrays, whatever is reached through closures, globals and objects. A call
+    gathers them, runs the program and puts all new values in place at once: who looks meanwhile,
+    from another thread or after an interrupt, sees the state before the step or after it. Steps
+    that write the same state take turns.
 
     Args:
         fn: a function, a method or a Module; without it, `jit` returns a decorator. Arguments are
-            pytrees: Tensors and arrays are traced, all else is part of the signature, by value.
-        donate: reuse the memory of Tensors that get new data, unless something else holds it too.
+            pytrees: Tensors and arrays are traced, all else is part of the signature, by type and
+            value. Dictionaries keep their order.
+        donate: reuse the memory of Tensors that get new data. What was handed out of them (`data`,
+            `detach`, `state_dict`, a NumPy view, ...) is never reused: the next step copies it.
         static_argnames: arguments that are part of the signature whatever they are.
         max_cache_entries: how many programs are kept; the oldest goes first.
 
     Raises:
-        JitError: when called, if the function breaks a rule.
+        JitError: when called, if the function breaks a rule; the message has your line.
+        TypeError: when called, if a static argument is a Tensor, an array, or not hashable.
 
     >>> model, target = nn.Linear(3, 1), lucid.ones(8, 1)
     >>> optimizer = lucid.optim.SGD(model.parameters(), lr=0.1)
