@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import jax
 import numpy as np
@@ -22,6 +22,9 @@ from lucid._core.repr import tensor_repr
 from lucid._core.typing import Array, DType
 from lucid._core.variable import Variable
 from lucid.ops import indexing
+
+if TYPE_CHECKING:
+    from lucid import creation, random
 
 _new = object.__new__
 
@@ -54,11 +57,12 @@ class Tensor(Variable, Methods):
     # NumPy leaves `array + tensor` to `Tensor.__radd__`.
     __array_ufunc__ = None
 
-    # Constructors under the class's name; `lucid.random` and `lucid.creation` assign them.
-    randn: ClassVar[Callable[..., Tensor]]
-    rand: ClassVar[Callable[..., Tensor]]
-    zeros: ClassVar[Callable[..., Tensor]]
-    ones: ClassVar[Callable[..., Tensor]]
+    if TYPE_CHECKING:
+        # Constructors under the class's name, which these modules assign.
+        randn = staticmethod(random.randn)
+        rand = staticmethod(random.rand)
+        zeros = staticmethod(creation.zeros)
+        ones = staticmethod(creation.ones)
 
     def __init__(
         self,
@@ -490,3 +494,4 @@ def register_pytree(cls: type[Tensor]) -> None:
 
 register_pytree(Tensor)
 publish_methods(Methods, "lucid", "Tensor")
+publish_methods(Tensor, "lucid", "Tensor")

@@ -10,10 +10,9 @@ import jax
 import numpy as np
 
 if TYPE_CHECKING:
-    from lucid._core.tensor import Tensor
+    import numpy.typing as npt
 
-if TYPE_CHECKING:
-    pass
+    from lucid._core.tensor import Tensor
 
 Array: TypeAlias = jax.Array
 Number: TypeAlias = bool | int | float | complex
@@ -21,7 +20,7 @@ Number: TypeAlias = bool | int | float | complex
 Operand: TypeAlias = "Tensor | jax.Array | np.ndarray[Any, Any] | np.generic | Number"
 Exponent: TypeAlias = Operand  # whole Python numbers among them choose a program that multiplies
 Scalar: TypeAlias = bool | int | float | complex
-DType: TypeAlias = Any  # whatever `numpy.dtype` takes
+DType: TypeAlias = "npt.DTypeLike | None"  # None for the default
 Axis: TypeAlias = int | Sequence[int] | None
 Shape: TypeAlias = int | Sequence[int]
 Size: TypeAlias = int | Sequence[int]
