@@ -16,7 +16,7 @@ import numpy as np
 from lucid._core.arrays import canonical_dtype, find_device
 from lucid._core.methods import as_shape
 from lucid._core.tensor import Tensor
-from lucid._core.typing import Array, DType, Operand, Options, Scalar, Shape
+from lucid._core.typing import Array, Device, DType, Operand, Options, Scalar, Shape
 
 
 def _build(make: Callable[..., Array], options: Options, default_dtype: DType = None) -> Tensor:
@@ -34,8 +34,8 @@ def tensor(
     data: Any,
     requires_grad: bool = False,
     keep_grad: bool = False,
-    dtype: DType | None = None,
-    device: str | jax.Device | None = None,
+    dtype: DType = None,
+    device: str | Device | None = None,
 ) -> Tensor:
     """A Tensor of `data`; see `Tensor`.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import jax
 import numpy as np
@@ -19,7 +19,7 @@ from lucid._core.methods import Methods
 from lucid._core.mode import state
 from lucid._core.op import Op, is_inexact
 from lucid._core.repr import tensor_repr
-from lucid._core.typing import Array, DType
+from lucid._core.typing import Array, Device, DType
 from lucid._core.variable import Variable
 from lucid.ops import indexing
 
@@ -69,8 +69,8 @@ class Tensor(Variable, Methods):
         data: Any,
         requires_grad: bool = False,
         keep_grad: bool = False,
-        dtype: DType | None = None,
-        device: str | jax.Device | None = None,
+        dtype: DType = None,
+        device: str | Device | None = None,
     ) -> None:
         array = arrays.as_array(_visible(data), dtype, device)
         if requires_grad:
@@ -383,18 +383,18 @@ class Tensor(Variable, Methods):
             )
         return int(self.data.item())
 
-    def to(self, target: DType | str | jax.Device) -> Tensor:
+    def to(self, target: str | Device | DType) -> Tensor:
         """This Tensor on another device or in another dtype; recorded.
 
         >>> Tensor([1.5]).to("cpu").to("int32")
         Tensor([1], dtype=int32)
         """
-        if isinstance(target, jax.Device) or arrays.is_device_name(target):
+        if arrays.is_device(target):
             traced = isinstance(self._data, jax.core.Tracer)
             source = None if traced else self._data.sharding
             moved: Tensor = run(_transfer(arrays.find_device(target), source), self)
             return moved
-        return self.astype(target)
+        return self.astype(cast(DType, target))
 
     def cpu(self) -> Tensor:
         """This Tensor in the memory of the CPU."""
@@ -448,7 +448,7 @@ def _arrays_in(index: Any) -> Any:
 
 
 @functools.cache
-def _transfer(device: jax.Device, source: Any) -> Op:
+def _transfer(device: Device, source: Any) -> Op:
     # Not compiled, since a compiled program leaves its results on the device of its operands.
     # The source is where the gradient goes.
     move = functools.partial(jax.device_put, device=device, src=source)

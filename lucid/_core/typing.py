@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict
 
 import jax
 import numpy as np
@@ -13,6 +13,17 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from lucid._core.tensor import Tensor
+
+    class Device(Protocol):
+        """`jax.Device`: a C class without types, which checkers would take for Any."""
+
+        platform: str
+        id: int
+
+        def __hash__(self) -> int: ...
+
+else:
+    Device = jax.Device
 
 Array: TypeAlias = jax.Array
 Number: TypeAlias = bool | int | float | complex
@@ -29,10 +40,10 @@ Size: TypeAlias = int | Sequence[int]
 class Options(TypedDict, total=False):
     """The keyword arguments that all constructors share."""
 
-    dtype: DType | None
+    dtype: DType
     requires_grad: bool
     keep_grad: bool
-    device: str | jax.Device | None
+    device: str | Device | None
 
 
 def ntuple(value: Size, n: int, name: str) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import jax
 
@@ -16,7 +16,7 @@ from lucid._core.jit import jit
 from lucid._core.mode import state
 from lucid._core.op import is_inexact
 from lucid._core.tensor import Tensor
-from lucid._core.typing import Array, DType
+from lucid._core.typing import Array, Device, DType
 from lucid.nn._module_hooks import BackwardHook, BackwardPreHook, Forward, Hook, ModuleHooks
 from lucid.nn._state import IncompatibleKeys, load_state
 from lucid.nn.parameter import Buffer, Parameter
@@ -193,7 +193,7 @@ class Module:
         self._parameters[name] = param
 
     def register_buffer(
-        self, name: str, buffer: Any, dtype: DType | None = None, persistent: bool = True
+        self, name: str, buffer: Any, dtype: DType = None, persistent: bool = True
     ) -> None:
         """Register a Buffer; anything that makes a Tensor will do, and None for an absent one.
 
@@ -347,20 +347,18 @@ class Module:
         fn(self)
         return self
 
-    def to(self, target: str | jax.Device | DType) -> Self:
+    def to(self, target: str | Device | DType) -> Self:
         """Move Parameters and Buffers to a device, or convert the floating-point ones to a dtype.
 
         >>> nn.Linear(2, 1).to("bfloat16").weight.dtype
         dtype(bfloat16)
         """
-        to_device = isinstance(target, jax.Device) or arrays.is_device_name(target)
-        if to_device:
-            device = arrays.find_device(target)
-        elif not is_inexact(dtype := arrays.canonical_dtype(target)):
+        device = arrays.find_device(target) if arrays.is_device(target) else None
+        if device is None and not is_inexact(dtype := arrays.canonical_dtype(cast(DType, target))):
             raise TypeError(f"to: Parameters are floating-point numbers, not {dtype}.")
 
         def convert(array: Array) -> Array:
-            if to_device:
+            if device is not None:
                 return jax.device_put(array, device)
             return array.astype(dtype) if is_inexact(array.dtype) else array
 
