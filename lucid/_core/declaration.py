@@ -333,8 +333,11 @@ def publish(namespace: Mapping[str, Any], names: Sequence[str]) -> None:
 
 
 def publish_methods(cls: type, module: str, name: str) -> None:
-    """The same for the methods of a class that users see as `name` of `module`."""
+    """The same for the methods of a class that users see as `name` of `module`.
+
+    Declared functions among them that are public themselves are published after this.
+    """
     for attribute, value in vars(cls).items():
-        if inspect.isfunction(value) and not hasattr(value, "declaration"):
+        if inspect.isfunction(value):
             value.__name__, value.__qualname__ = attribute, f"{name}.{attribute}"
             value.__module__ = module

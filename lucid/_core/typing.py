@@ -10,8 +10,6 @@ import jax
 import numpy as np
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from lucid._core.tensor import Tensor
 
     class Device(Protocol):
@@ -31,7 +29,7 @@ Number: TypeAlias = bool | int | float | complex
 Operand: TypeAlias = "Tensor | jax.Array | np.ndarray[Any, Any] | np.generic | Number"
 Exponent: TypeAlias = Operand  # whole Python numbers among them choose a program that multiplies
 Scalar: TypeAlias = bool | int | float | complex
-DType: TypeAlias = "npt.DTypeLike | None"  # None for the default
+DType: TypeAlias = "type[Any] | str | np.dtype[Any] | None"  # None for the default
 Axis: TypeAlias = int | Sequence[int] | None
 Shape: TypeAlias = int | Sequence[int]
 Size: TypeAlias = int | Sequence[int]
