@@ -35,7 +35,9 @@ def run_tool(tool, *arguments, cwd):
 
 
 def mypy(cwd, *files):
-    return run_tool("mypy", "--strict", "--config-file=", "--no-error-summary", *files, cwd=cwd)
+    cache = f"--cache-dir={cwd.parent / 'mypy'}"  # lucid is read once for all tests
+    options = ("--strict", "--config-file=", "--no-error-summary", cache)
+    return run_tool("mypy", *options, *files, cwd=cwd)
 
 
 def basedpyright(cwd, *files):

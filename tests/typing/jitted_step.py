@@ -27,6 +27,8 @@ def predict(x: Tensor, *, scale: float = 1.0) -> tuple[Tensor, Tensor]:
     return model(x), Tensor(scale)
 
 
-loss: Tensor = step(lucid.ones(2, 4), lucid.ones(2, 1))
-output, scale = predict(lucid.ones(2, 4), scale=2.0)
-total: Tensor = output + scale + lucid.jit(model)(lucid.ones(2, 4))
+def main() -> Tensor:
+    """Both, and a compiled Module."""
+    loss = step(lucid.ones(2, 4), lucid.ones(2, 1))
+    output, scale = predict(lucid.ones(2, 4), scale=2.0)
+    return loss + output + scale + lucid.jit(model)(lucid.ones(2, 4))
