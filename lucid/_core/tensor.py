@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import jax
 import numpy as np
@@ -19,9 +19,12 @@ from lucid._core.methods import Methods
 from lucid._core.mode import state
 from lucid._core.op import Op, is_inexact
 from lucid._core.repr import tensor_repr
-from lucid._core.typing import Array, DType
+from lucid._core.typing import Array, Device, DType
 from lucid._core.variable import Variable
 from lucid.ops import indexing
+
+if TYPE_CHECKING:
+    from lucid import creation, random
 
 _new = object.__new__
 
@@ -54,19 +57,20 @@ class Tensor(Variable, Methods):
     # NumPy leaves `array + tensor` to `Tensor.__radd__`.
     __array_ufunc__ = None
 
-    # Constructors under the class's name; `lucid.random` and `lucid.creation` assign them.
-    randn: ClassVar[Callable[..., Tensor]]
-    rand: ClassVar[Callable[..., Tensor]]
-    zeros: ClassVar[Callable[..., Tensor]]
-    ones: ClassVar[Callable[..., Tensor]]
+    if TYPE_CHECKING:
+        # Constructors under the class's name, which these modules assign.
+        randn = staticmethod(random.randn)
+        rand = staticmethod(random.rand)
+        zeros = staticmethod(creation.zeros)
+        ones = staticmethod(creation.ones)
 
     def __init__(
         self,
         data: Any,
         requires_grad: bool = False,
         keep_grad: bool = False,
-        dtype: DType | None = None,
-        device: str | jax.Device | None = None,
+        dtype: DType = None,
+        device: str | Device | None = None,
     ) -> None:
         array = arrays.as_array(_visible(data), dtype, device)
         if requires_grad:
@@ -382,22 +386,21 @@ class Tensor(Variable, Methods):
             )
         return int(self.data.item())
 
-    def to(self, target: DType | str | jax.Device) -> Tensor:
+    def to(self, target: str | Device | DType) -> Tensor:
         """This Tensor on another device or in another dtype; recorded.
 
         >>> Tensor([1.5]).to("cpu").to("int32")
         Tensor([1], dtype=int32)
         """
-        if isinstance(target, jax.Device) or arrays.is_device_name(target):
+        if arrays.is_device(target):
             device, data = arrays.find_device(target), self._cell()._data
             traced = isinstance(data, jax.core.Tracer)
             if not traced and data.devices() == {device}:
                 return self
             moved: Tensor = run(_transfer(device, None if traced else data.sharding), self)
             return moved
-        if arrays.canonical_dtype(target) == self.dtype:
-            return self
-        return self.astype(target)
+        dtype = cast(DType, target)
+        return self if arrays.canonical_dtype(dtype) == self.dtype else self.astype(dtype)
 
     def cpu(self) -> Tensor:
         """This Tensor in the memory of the CPU."""
@@ -451,7 +454,7 @@ def _arrays_in(index: Any) -> Any:
 
 
 @functools.cache
-def _transfer(device: jax.Device, source: Any) -> Op:
+def _transfer(device: Device, source: Any) -> Op:
     # Not compiled, since a compiled program leaves its results on the device of its operands.
     # The source is where the gradient goes.
     move = functools.partial(jax.device_put, device=device, src=source)
@@ -497,3 +500,4 @@ def register_pytree(cls: type[Tensor]) -> None:
 
 register_pytree(Tensor)
 publish_methods(Methods, "lucid", "Tensor")
+publish_methods(Tensor, "lucid", "Tensor")

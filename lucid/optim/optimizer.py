@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar, overload
 
 import jax
 import numpy as np
@@ -28,6 +28,7 @@ Rule = Callable[..., tuple[Array, dict[str, Array]]]
 Params = Iterable[Parameter] | Iterable[dict[str, Any]]
 # A parameter, its gradient and its state, where their values are.
 Cells = tuple[Variable, Variable, dict[str, Variable]]
+Loss = TypeVar("Loss")
 
 
 class Slot(NamedTuple):
@@ -142,7 +143,11 @@ class Optimizer:
             for param in group["params"]:
                 param.grad = None
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], Loss]) -> Loss: ...
+    def step(self, closure: Callable[[], Loss] | None = None) -> Loss | None:
         """Update all parameters that have a gradient, a whole group in one compiled call.
 
         Args:
