@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from lucid._core.errors import JitError, user_line
+from lucid._core.errors import JitError, drop_advice, user_line
 from lucid._core.mode import state
 from lucid._core.program import Arguments, Program, Static, is_leaf
 from lucid._core.tensor import Tensor
@@ -85,12 +85,14 @@ class Jitted:
                 program = Program(self._fn, arguments, self._donate)
                 result = program.first_call(arguments)
             except _VALUE_NEEDED as error:
+                drop_advice(error)
                 raise JitError(
                     f"{user_line(error.__traceback__)} needs the value of a Tensor, which does not "
                     "exist while the function is compiled. Return the Tensor and look at it "
                     "outside, or choose with lucid.where."
                 ) from error
             except ValueError as error:
+                drop_advice(error)
                 if "read-only" not in str(error):
                     raise
                 raise JitError(
@@ -98,6 +100,9 @@ class Jitted:
                     "compiled function reads; the change would happen only while it is traced. "
                     "Use a Tensor, or change the array outside."
                 ) from error
+            except Exception as error:
+                drop_advice(error)
+                raise
             self._programs.setdefault(key, []).append(program)
             self._evict()
             return result

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import jax
 import numpy as np
 
-from lucid._core import arrays, backward, epoch
+from lucid._core import arrays, backward, epoch, hints
 from lucid._core.declaration import publish_methods
 from lucid._core.errors import JitError, user_line
 from lucid._core.gate import run
@@ -399,6 +399,11 @@ class Tensor(Variable, Methods):
     def gpu(self) -> Tensor:
         """This Tensor on the first GPU."""
         return self.to("gpu")
+
+    if not TYPE_CHECKING:  # which shall find what does not exist
+
+        def __getattr__(self, name):
+            raise hints.missing("Tensor", hints.TENSOR, name, self)
 
     def __repr__(self) -> str:
         return tensor_repr(self)
