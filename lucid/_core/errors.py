@@ -162,7 +162,7 @@ def _name_within(module: Any, key: int) -> str | None:
         for name, below in module.named_modules():
             if id(below) == key:
                 return name
-    for name, value in vars(module).items():  # what is not registered
+    for name, value in {**module._modules, **vars(module)}.items():  # also what is not registered
         if id(value) == key:
             return name
         if isinstance(value, (list, tuple, dict)):
