@@ -8,7 +8,6 @@ import pickle
 import re
 import subprocess
 import sys
-import traceback
 from pathlib import Path
 
 import jax
@@ -18,6 +17,7 @@ import pytest
 import lucid
 from lucid import JitError, Tensor, nn
 from lucid.nn import functional as F
+from tests.helpers import printed
 
 
 def zeros(*shape):
@@ -203,8 +203,7 @@ def test_a_missing_attribute_names_the_layer_and_the_nearest():
         model(GOOD)
     text = "Net has no attribute 'liner' (in Sequential.0 (Net))"
     assert str(caught.value) == text
-    shown = traceback.format_exception(caught.value)[-1]
-    assert shown == f"AttributeError: {text}. Did you mean: 'linear'?\n"
+    assert printed(caught.value) == f"AttributeError: {text}. Did you mean: 'linear'?"
 
 
 class Own(Exception):

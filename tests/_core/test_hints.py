@@ -8,7 +8,6 @@ import functools
 import importlib
 import pickle
 import re
-import traceback
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ import lucid
 from lucid import Tensor, nn
 from lucid._core import hints
 from lucid.nn import functional as F
+from tests.helpers import printed
 
 X = lucid.zeros(2, 3)
 PLACES = {
@@ -37,7 +37,7 @@ def test_a_hint_is_for_what_is_missing(place, name):
     text = f"{place} has no attribute '{name}'; {clause}."
     assert str(caught.value) == text
     assert caught.value.name == name
-    assert traceback.format_exception(caught.value)[-1] == f"AttributeError: {text}\n"
+    assert printed(caught.value) == f"AttributeError: {text}"
 
 
 @pytest.mark.parametrize(("place", "name"), ENTRIES, ids=lambda value: value)
@@ -106,7 +106,7 @@ def test_texts(read, text):
 def test_python_suggests_the_nearest_of_other_names(read, text):
     with pytest.raises(AttributeError) as caught:
         read()
-    assert traceback.format_exception(caught.value)[-1] == f"AttributeError: {text}\n"
+    assert printed(caught.value) == f"AttributeError: {text}"
 
 
 # --- Keywords ---------------------------------------------------------------------------------

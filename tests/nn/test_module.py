@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import traceback
 
 import numpy as np
 import pytest
 
 import lucid
 from lucid import Tensor, nn
-from tests.helpers import spaced
+from tests.helpers import printed, spaced
 from tests.nn.models import Block, Tree, names
 
 # --- Registration -----------------------------------------------------------------------------
@@ -220,8 +219,7 @@ def test_an_unknown_attribute_names_the_nearest(name, suggestion):
     text = f"Block has no attribute '{name}'"
     with pytest.raises(AttributeError, match=f"^{text}$") as caught:
         getattr(block, name)
-    shown = traceback.format_exception(caught.value)[-1]
-    assert shown == f"AttributeError: {text}{suggestion}\n"
+    assert printed(caught.value) == f"AttributeError: {text}{suggestion}"
 
 
 def test_unknown_attributes_can_be_asked_for():
