@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import inspect
+import io
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -257,3 +259,11 @@ def _is_float(value: Any) -> bool:
 
 def _as_tuple(outputs: Any) -> tuple[Any, ...]:
     return tuple(outputs) if isinstance(outputs, (tuple, list)) else (outputs,)
+
+
+def printed(error: BaseException) -> str:
+    """The last line that the interpreter prints of an error, with the name that it suggests."""
+    stream = io.StringIO()
+    with contextlib.redirect_stderr(stream):
+        sys.__excepthook__(type(error), error, error.__traceback__)
+    return stream.getvalue().splitlines()[-1]

@@ -26,6 +26,7 @@ LAYERS = [
         "_core.errors",
         "_core.epoch",
         "_core.files",
+        "_core.hints",
         "_core.arguments",
     ],
     ["_core.arguments", "_core.arrays", "_core.handle"],

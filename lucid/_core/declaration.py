@@ -27,6 +27,7 @@ from typing import (
     overload,
 )
 
+from lucid._core import hints
 from lucid._core.arguments import is_whole
 from lucid._core.gate import run
 from lucid._core.op import Op
@@ -84,6 +85,18 @@ class Source(NamedTuple):
         """The parameter that each operand belongs to."""
         at = (place[0] if isinstance(place, tuple) else place for place in self.places)
         return tuple(self.declaration.names[i] for i in at)
+
+    def name(self, at: int) -> str:
+        """What messages call an operand."""
+        place = self.places[at]
+        name = self.names()[at]
+        return f"{name}[{place[1]}]" if isinstance(place, tuple) else name
+
+    def optional(self, at: int) -> bool:
+        """Whether an operand may be None."""
+        place = self.places[at]
+        parameter = self.declaration.parameters[place[0] if isinstance(place, tuple) else place]
+        return "None" in parameter.annotation or parameter.default is None
 
     def static(self) -> dict[str, Any]:
         """The values that are no operands, by name; an empty tuple where several operands go."""
@@ -217,12 +230,18 @@ class Declaration:
         raise AssertionError("an unhashable value is a static one")
 
     def _misuse(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> TypeError:
+        signature = inspect.signature(self.fn)
+        what = f"it is {self.name}{signature}."
+        for name in named:
+            hint = None if name in self.index else hints.keyword(name, self.names)
+            if hint is not None:
+                return TypeError(
+                    f"{self.name}: got an unexpected keyword argument '{name}'; {hint}; {what}"
+                )
         try:
-            inspect.signature(self.fn).bind(*args, **named)
+            signature.bind(*args, **named)
         except TypeError as error:
-            return TypeError(
-                f"{self.name}: {error}; it is {self.name}{inspect.signature(self.fn)}."
-            )
+            return TypeError(f"{self.name}: {error}; {what}")
         raise AssertionError("Python binds what `bind` does")
 
 

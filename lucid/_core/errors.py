@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import linecache
 import os
@@ -96,12 +97,82 @@ def drop_advice(error: BaseException) -> None:
 _SENTENCE = re.compile(r"[A-Za-z_.]*[a-z][\w.]*: ")  # begins with the name of a call
 
 
+_PLAIN = {kind.__str__ for kind in (BaseException, Exception, AttributeError, NameError)}
+
+
 def _message(error: Exception) -> str | None:
     """What `str(error)` shows and `error.args` may change."""
-    plain = type(error).__str__ in (Exception.__str__, BaseException.__str__)
-    return error.args[0] if plain and len(error.args) == 1 and type(error.args[0]) is str else None
+    if type(error).__str__ in _PLAIN and len(error.args) == 1 and type(error.args[0]) is str:
+        return error.args[0]
+    return None
 
 
 def _spec(operand: Any) -> str:
     shape, dtype = getattr(operand, "shape", None), getattr(operand, "dtype", None)
     return repr(operand) if shape is None else f"{dtype}{list(shape)}"
+
+
+# --- Which layer it was -----------------------------------------------------------------------
+
+
+class _Layer(NamedTuple):
+    """Where an error came from, as the Module that it left last sees it."""
+
+    key: int  # the id of that Module; the traceback keeps it alive
+    path: str  # from its class down to the innermost layer
+    kind: str  # the class of the innermost layer
+
+    def __str__(self) -> str:
+        return (
+            f" (in {self.path})" if self.path == self.kind else f" (in {self.path} ({self.kind}))"
+        )
+
+
+def locate(error: Exception, module: Any) -> None:
+    """Let an error of lucid that leaves the call of a Module end with the path of the layer.
+
+    Errors of the user's own code stay as they are.
+    """
+    message = _message(error)
+    if message is None or isinstance(error, (JitError, StopIteration, StopAsyncIteration)):
+        return
+    inner: _Layer | None = getattr(error, "__lucid_layer__", None)
+    kind = type(module).__name__
+    if inner is None:
+        if not (getattr(error, "__lucid__", False) or _ends_inside(error.__traceback__)):
+            return
+        layer = _Layer(id(module), kind, kind)
+    else:
+        message = message.removesuffix(str(inner))
+        called, _, below = inner.path.partition(".")
+        step = _name_within(module, inner.key)
+        steps = (kind, f"<{called}>" if step is None else step, below)
+        layer = _Layer(id(module), ".".join(filter(None, steps)), inner.kind)
+    error.__lucid_layer__ = layer  # type: ignore[attr-defined]
+    error.args = (f"{message}{layer}",)
+
+
+def _ends_inside(traceback: TracebackType | None) -> bool:
+    """Whether the innermost line is one of lucid or JAX."""
+    if traceback is None:
+        return False
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback.tb_frame.f_code.co_filename.startswith(_LIBRARIES)
+
+
+def _name_within(module: Any, key: int) -> str | None:
+    """The first name under which a Module reaches another one; "" for itself."""
+    with contextlib.suppress(AttributeError):  # of a Module below that was never initialised
+        for name, below in module.named_modules():
+            if id(below) == key:
+                return name
+    for name, value in {**module._modules, **vars(module)}.items():  # also what is not registered
+        if id(value) == key:
+            return name
+        if isinstance(value, (list, tuple, dict)):
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            for at, item in items:
+                if id(item) == key:
+                    return f"{name}[{at!r}]"
+    return None

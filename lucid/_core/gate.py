@@ -64,6 +64,7 @@ def run(op: Op, *inputs: Any) -> Any:
         else:
             outputs = execute(*arrays)
     except Exception as error:
+        _refuse_none(op, arrays)
         explain(error, op.name, arrays)
         raise
     if tensor is None:
@@ -83,14 +84,34 @@ def _admit(op: Op, inputs: Sequence[Any], x: Any) -> None:
     if isinstance(x, (jax.Array, np.ndarray, np.generic)):
         _operands.add(type(x))
         return
-    at = next(i for i, y in enumerate(inputs) if y is x)
-    raise TypeError(
-        f"{op.name}: operand {at} must be a Tensor, a jax or NumPy array or a number, got "
-        f"{_class_name(x)}. Make a Tensor of it first: lucid.tensor(...)."
+    raise _refusal(op, next(i for i, y in enumerate(inputs) if y is x), x)
+
+
+def _refuse_none(op: Op, operands: Sequence[Any]) -> None:
+    """Look, after an operation failed, for an operand that is missing.
+
+    Raises:
+        TypeError: there is one.
+    """
+    for i, x in enumerate(operands):
+        if x is None and op.source is not None and not op.source.optional(i):
+            raise _refusal(op, i, x) from None
+
+
+def _refusal(op: Op, at: int, x: Any) -> TypeError:
+    name = f"operand {at}" if op.source is None else op.source.name(at)
+    advice = ""
+    if isinstance(x, (list, tuple)) or hasattr(x, "__array__") or hasattr(x, "__dlpack__"):
+        advice = " Make a Tensor of it first: lucid.tensor(...)."
+    return TypeError(
+        f"{op.name}: {name} must be a Tensor, a jax or NumPy array or a number, got "
+        f"{_class_name(x)}.{advice}"
     )
 
 
 def _class_name(x: Any) -> str:
+    if x is None:
+        return "None"
     kind = type(x)
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
@@ -143,6 +164,24 @@ class _Call:
         n = len(self.names)
         named = dict(zip(self.names, operands, strict=False))
         return self.fn(*operands[n:], **named, **self.static)
+
+    def name(self, at: int) -> str:
+        """What messages call an operand."""
+        parameter = self._parameter(at)
+        return f"operand {at}" if parameter is None else parameter.name
+
+    def optional(self, at: int) -> bool:
+        """Whether an operand may be None, as far as annotations tell."""
+        parameter = self._parameter(at)
+        annotation = "None" if parameter is None else str(parameter.annotation)
+        return "None" in annotation or not _ARRAYS.search(annotation)
+
+    def _parameter(self, at: int) -> inspect.Parameter | None:
+        with contextlib.suppress(TypeError, ValueError, IndexError):
+            parameters = inspect.signature(self.fn).parameters
+            free = [p for n, p in parameters.items() if n not in {*self.names, *self.static}]
+            return [*(parameters[name] for name in self.names), *free][at]
+        return None
 
 
 class _Memory:

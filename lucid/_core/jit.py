@@ -98,6 +98,7 @@ class Jitted(Generic[P, R]):
             program = Program(self._fn, arguments, self._donate)
             result: R = program.first_call(arguments)
         except _VALUE_NEEDED as error:
+            drop_advice(error)
             raise JitError(
                 f"{user_line(error.__traceback__)} needs the value of a Tensor, which does not "
                 "exist while the function is compiled. Return the Tensor and look at it "

@@ -13,7 +13,7 @@ import numpy as np
 from lucid._core import arrays
 from lucid._core.declaration import Function, in_place, method
 from lucid._core.gate import run
-from lucid._core.typing import DType, Operand, Shape
+from lucid._core.typing import DType, Number, Operand, Shape
 from lucid._core.variable import Variable
 from lucid.ops import elementwise, linalg, logic, reduce, shape
 
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
 
 _OPERANDS = (Variable, bool, int, float, complex, np.ndarray, np.generic, jax.Array)
+
+
+def as_shape(sizes: tuple[Any, ...]) -> tuple[int, ...]:
+    """Sizes given as one sequence or as several integers."""
+    return tuple(sizes[0]) if len(sizes) == 1 and not hasattr(sizes[0], "__index__") else sizes
 
 
 def _binary(
@@ -231,7 +236,36 @@ class Methods:
         """The values as int8."""
         return self.astype("int8")
 
+    # Numbers of Python.
+    def item(self: Any) -> Number:
+        """The only element, as a Python number."""
+        if self.size != 1:
+            raise ValueError(
+                f"item: a Tensor of one element is needed, this one has shape {self.shape}."
+            )
+        return self.data.item()
 
-def as_shape(sizes: tuple[Any, ...]) -> tuple[int, ...]:
-    """Sizes given as one sequence or as several integers."""
-    return tuple(sizes[0]) if len(sizes) == 1 and not hasattr(sizes[0], "__index__") else sizes
+    def tolist(self: Any) -> Any:
+        """The values as nested Python lists, or a Python number if there are no axes."""
+        return self.data.tolist()
+
+    def __bool__(self: Any) -> builtins.bool:
+        if self.size != 1:
+            raise ValueError(
+                f"bool() of a Tensor of shape {self.shape} is ambiguous. Use any() or all()."
+            )
+        return builtins.bool(self.data.item())
+
+    def __float__(self: Any) -> builtins.float:
+        return builtins.float(self.item())  # of complex numbers, TypeError
+
+    def __int__(self: Any) -> builtins.int:
+        return builtins.int(self.item())  # of complex numbers, TypeError
+
+    def __index__(self: Any) -> builtins.int:
+        if self.size != 1 or self.dtype.kind not in "iu":
+            raise TypeError(
+                "Only an integer Tensor of one element is an index; this one has dtype "
+                f"{self.dtype} and shape {self.shape}."
+            )
+        return builtins.int(self.data.item())

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
 import jax
 import numpy as np
 
-from lucid._core import arrays, backward, epoch
+from lucid._core import arrays, backward, epoch, hints
 from lucid._core.declaration import publish_methods
 from lucid._core.errors import JitError, user_line
 from lucid._core.gate import run
@@ -341,18 +341,6 @@ class Tensor(Variable, Methods):
         """The values as a NumPy array of their own."""
         return np.array(self.data)
 
-    def item(self) -> bool | int | float | complex:
-        """The only element, as a Python number."""
-        if self.size != 1:
-            raise ValueError(
-                f"item: a Tensor of one element is needed, this one has shape {self.shape}."
-            )
-        return self.data.item()
-
-    def tolist(self) -> Any:
-        """The values as nested Python lists, or a Python number if there are no axes."""
-        return self.data.tolist()
-
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return np.array(self.data, dtype=dtype, copy=copy)
 
@@ -364,27 +352,6 @@ class Tensor(Variable, Methods):
 
     def __dlpack_device__(self) -> tuple[Any, int]:
         return self.data.__dlpack_device__()  # type: ignore[attr-defined]
-
-    def __bool__(self) -> bool:
-        if self.size != 1:
-            raise ValueError(
-                f"bool() of a Tensor of shape {self.shape} is ambiguous. Use any() or all()."
-            )
-        return bool(self.data.item())
-
-    def __float__(self) -> float:
-        return float(self.item())  # type: ignore[arg-type]  # complex numbers raise TypeError
-
-    def __int__(self) -> int:
-        return int(self.item())  # type: ignore[arg-type]  # complex numbers raise TypeError
-
-    def __index__(self) -> int:
-        if self.size != 1 or self.dtype.kind not in "iu":
-            raise TypeError(
-                "Only an integer Tensor of one element is an index; this one has dtype "
-                f"{self.dtype} and shape {self.shape}."
-            )
-        return int(self.data.item())
 
     def to(self, target: str | Device | DType) -> Tensor:
         """This Tensor on another device or in another dtype; recorded.
@@ -409,6 +376,11 @@ class Tensor(Variable, Methods):
     def gpu(self) -> Tensor:
         """This Tensor on the first GPU."""
         return self.to("gpu")
+
+    if not TYPE_CHECKING:  # which shall find what does not exist
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise hints.missing("Tensor", hints.TENSOR, name, self)
 
     def __repr__(self) -> str:
         return tensor_repr(self, type(self).__name__)

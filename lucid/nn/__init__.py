@@ -1,5 +1,6 @@
 """Layers, losses and the Module that all are built on."""
 
+from lucid._core.hints import answer_misses
 from lucid.nn import functional, init, utils
 from lucid.nn.activation import (
     ELU,
@@ -195,3 +196,5 @@ __all__ = [
     "init",
     "utils",
 ]
+
+answer_misses(globals())

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from lucid import random
+from lucid._core.hints import answer_misses
 from lucid._core.tensor import Tensor
 from lucid.creation import empty, full_like
 
@@ -230,3 +231,6 @@ def _kaiming_std(tensor: Tensor, mode: Mode, a: float) -> float:
         raise ValueError(f"init: mode must be 'fan_in' or 'fan_out', got {mode!r}.")
     fan = fans(tensor)[mode == "fan_out"]
     return math.sqrt(2 / ((1 + a * a) * fan))
+
+
+answer_misses(globals())

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, cast
 
 import jax
 
-from lucid._core import arrays, epoch
+from lucid._core import arrays, epoch, hints
 from lucid._core.declaration import P, Result
+from lucid._core.errors import locate
 from lucid._core.handle import Handle
 from lucid._core.jit import jit
 from lucid._core.mode import lock, state
@@ -72,15 +72,19 @@ class Module:
     else:
 
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
-            if state.capture is not None:
+            hooks = self._hooks
+            try:
+                if state.capture is None:
+                    if hooks is None:
+                        return self.forward(*args, **kwargs)
+                    return hooks.call(self, args, kwargs)
                 with state.capture.entered(self):
-                    return self._call(args, kwargs)
-            return self._call(args, kwargs)
-
-    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if self._hooks is None:
-            return self.forward(*args, **kwargs)
-        return self._hooks.call(self, args, kwargs)
+                    if hooks is None:
+                        return self.forward(*args, **kwargs)
+                    return hooks.call(self, args, kwargs)
+            except Exception as error:
+                locate(error, self)
+                raise
 
     def compile(self, **options: Any) -> Any:
         """`lucid.jit(self, **options)`: this Module as compiled programs."""
@@ -160,13 +164,11 @@ class Module:
                 return registry[name]
         if name in self._derived:
             return self._derived[name](self)
-        close = difflib.get_close_matches(name, dir(self), n=1)
-        hint = f' Did you mean "{close[0]}"?' if close else ""
-        raise AttributeError(f'{type(self).__name__} has no attribute "{name}".{hint}')
+        raise hints.missing(type(self).__name__, hints.MODULE, name, self)
 
     def __delattr__(self, name: str) -> None:
         if name not in self.__dict__ and not self._registers(name):
-            raise AttributeError(f'{type(self).__name__} has no attribute "{name}".')
+            raise hints.missing(type(self).__name__, {}, name, self)
         self._forget(name)
 
     def __dir__(self) -> list[str]:
@@ -428,8 +430,6 @@ class Module:
         """
         return load_state(type(self).__name__, self.state_dict(keep_vars=True), state_dict, strict)
 
-    # --- Hooks ---
-
     def register_forward_pre_hook(self, hook: Hook, *, with_kwargs: bool = False) -> Handle:
         """Call `hook(module, args)` before `forward`; what it returns takes the arguments' place.
 
@@ -487,8 +487,6 @@ class Module:
         self.__dict__.clear()
         self.__dict__.update(attributes)
         epoch.bump()
-
-    # --- Printing ---
 
     def extra_repr(self) -> str:
         """What `repr` shows between the parentheses, before the Modules below."""

@@ -128,7 +128,9 @@ def same(held, items):
 
 
 def test_module_list_has_no_forward():
-    with pytest.raises(NotImplementedError, match=r"^ModuleList defines no forward method\.$"):
+    with pytest.raises(
+        NotImplementedError, match=r"^ModuleList defines no forward method\. \(in ModuleList\)$"
+    ):
         nn.ModuleList([nn.ReLU()])(Tensor([1.0]))
 
 

@@ -4,6 +4,7 @@ from a generator and so always return Tensors.
 """
 
 from lucid._core.declaration import publish
+from lucid._core.hints import answer_misses
 from lucid.nn.functional.conv import (
     conv1d,
     conv2d,
@@ -130,3 +131,4 @@ __all__ += activation.__all__
 __all__ += affine.__all__
 
 publish(globals(), __all__)
+answer_misses(globals())

@@ -1,5 +1,6 @@
 """Tools for gradients and parameters."""
 
+from lucid._core.hints import answer_misses
 from lucid.nn.averaging import EMA
 from lucid.nn.parametrizations import (
     remove_spectral_norm,
@@ -23,3 +24,5 @@ __all__ = [
     "vector_to_parameters",
     "weight_norm",
 ]
+
+answer_misses(globals())
