@@ -12,12 +12,12 @@ import numpy as np
 
 from lucid._core import epoch
 from lucid._core.errors import user_line
-from lucid._core.gate import Variable
 from lucid._core.mode import enable_grad
 from lucid._core.mode import state as thread
 from lucid._core.tensor import Tensor
 from lucid._core.trace import as_float
 from lucid._core.typing import Array
+from lucid._core.variable import Variable
 from lucid.nn.parameter import Parameter
 from lucid.ops.precision import narrowed, wide, wide_dtype
 from lucid.optim import _checks, _loading
