@@ -11,6 +11,14 @@ from lucid._core import epoch
 from lucid.nn.module import Module
 from lucid.nn.parameter import Parameter
 
+__all__ = [
+    "ModuleDict",
+    "ModuleList",
+    "ParameterDict",
+    "ParameterList",
+    "Sequential",
+]
+
 T = TypeVar("T", Module, Parameter)
 
 

@@ -20,6 +20,10 @@ from lucid.nn._module_hooks import ModuleHooks
 from lucid.nn._state import IncompatibleKeys, load_state
 from lucid.nn.parameter import Buffer, Parameter
 
+__all__ = [
+    "Module",
+]
+
 
 class Module:
     """Base of all layers: owns Parameters, Buffers and other Modules, and computes `forward`.

@@ -9,6 +9,11 @@ import jax
 from lucid._core.tensor import Tensor, register_pytree
 from lucid._core.typing import DType
 
+__all__ = [
+    "Buffer",
+    "Parameter",
+]
+
 
 class Parameter(Tensor):
     """A Tensor that a Module learns: assigned to an attribute, it joins `parameters()`.
