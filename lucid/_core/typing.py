@@ -12,14 +12,12 @@ import numpy as np
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
 
-if TYPE_CHECKING:
-    pass
-
 Array: TypeAlias = jax.Array
 Number: TypeAlias = bool | int | float | complex
 # What an operation takes as data; see `lucid._core.declaration`.
 Operand: TypeAlias = "Tensor | jax.Array | np.ndarray[Any, Any] | np.generic | Number"
-Exponent: TypeAlias = Operand  # whole Python numbers among them choose a program that multiplies
+# Whole Python numbers among them choose a program of their own: a power that multiplies, say.
+Exponent: TypeAlias = Operand
 Scalar: TypeAlias = bool | int | float | complex
 DType: TypeAlias = Any  # whatever `numpy.dtype` takes
 Axis: TypeAlias = int | Sequence[int] | None
