@@ -17,6 +17,7 @@ from lucid._core.arrays import canonical_dtype, find_device
 from lucid._core.methods import as_shape
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Array, Device, DType, Operand, Options, Scalar, Shape
+from lucid.ops import shape as shapes
 
 
 class HasDLPack(Protocol):
@@ -111,8 +112,8 @@ def empty(*shape: Shape, **options: Unpack[Options]) -> Tensor:
     return zeros(*shape, **options)
 
 
-def full(shape: Shape, fill_value: Scalar, **options: Unpack[Options]) -> Tensor:
-    """One value everywhere.
+def full(shape: Shape, fill_value: Operand, **options: Unpack[Options]) -> Tensor:
+    """One value everywhere; of a Tensor the result is recorded, and an array is broadcast.
 
     >>> lucid.full((2,), 7.0)
     Tensor([7., 7.])
@@ -120,9 +121,24 @@ def full(shape: Shape, fill_value: Scalar, **options: Unpack[Options]) -> Tensor
     sizes = as_shape((shape,))
     if any(size < 0 for size in sizes):
         raise ValueError(f"full: a shape cannot have a negative size, got {sizes}.")
-    return _build(
-        lambda **kw: jnp.full(sizes, fill_value, **kw), options, default_dtype=type(fill_value)
-    )
+    if isinstance(fill_value, (jax.Array, np.ndarray)):
+        fill_value = Tensor(fill_value)
+    if isinstance(fill_value, Tensor):
+        return _filled(sizes, fill_value, options)
+    value = cast(Scalar, fill_value)
+    return _build(lambda **kw: jnp.full(sizes, value, **kw), options, default_dtype=type(value))
+
+
+def _filled(sizes: tuple[int, ...], value: Tensor, options: Options) -> Tensor:
+    dtype, device = options.get("dtype"), options.get("device")
+    result = shapes.full(sizes, value, value.dtype if dtype is None else canonical_dtype(dtype))
+    if device is not None:
+        result = result.to(find_device(device))
+    if options.get("requires_grad"):
+        result.requires_grad_()
+    if options.get("keep_grad"):
+        result.keep_grad = True
+    return result
 
 
 def zeros_like(a: Operand, /, **options: Unpack[Options]) -> Tensor:
@@ -152,8 +168,8 @@ def empty_like(a: Operand, /, **options: Unpack[Options]) -> Tensor:
     return full_like(a, 0, **options)
 
 
-def full_like(a: Operand, /, fill_value: Scalar, **options: Unpack[Options]) -> Tensor:
-    """One value everywhere, in the shape and dtype of `a`.
+def full_like(a: Operand, /, fill_value: Operand, **options: Unpack[Options]) -> Tensor:
+    """One value everywhere, as `full` does, in the shape and dtype of `a`.
 
     >>> lucid.full_like(Tensor([1.0, 2.0]), 7)
     Tensor([7., 7.])

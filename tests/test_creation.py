@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import lucid
 from lucid import Tensor, nn
-from tests.helpers import spaced
+from tests.helpers import count_compiles, spaced
 
 FILLED = {"zeros": 0, "ones": 1, "empty": 0}
 
@@ -136,3 +137,37 @@ def test_from_dlpack_copies_what_jax_cannot_take():
         lucid.from_dlpack([1.0])
     with jax.enable_x64(True):
         assert lucid.from_dlpack(wide).dtype == np.float64
+
+
+def test_full_of_a_tensor_is_recorded():
+    value = Tensor(2.0, requires_grad=True)
+    y = lucid.full((2, 3), value)
+    assert y.dtype == np.float32
+    (y * Tensor(np.arange(6.0).reshape(2, 3))).sum().backward()
+    assert value.grad.item() == 15
+    row = Tensor([1.0, 2.0], requires_grad=True)
+    like = lucid.full_like(Tensor([[0, 0], [0, 0]]), row, dtype=float)
+    assert like.tolist() == [[1, 2], [1, 2]]
+    like.backward()
+    assert row.grad.tolist() == [2, 2]
+    leaf = lucid.full(2, Tensor(3), dtype="float16", requires_grad=True)
+    assert leaf.is_leaf
+    assert leaf.requires_grad
+    assert leaf.dtype == np.float16
+
+
+def test_full_of_an_array():
+    for value in (np.array([1, 2]), jnp.array([1, 2])):
+        y = lucid.full((3, 2), value)
+        assert y.tolist() == [[1, 2]] * 3
+        assert y.dtype == np.int32
+
+
+def test_full_of_a_new_value_compiles_nothing():
+    lucid.full((2, 3), 0.5)
+    lucid.full((2, 3), Tensor(0.5))
+    values = [Tensor(v / 7) for v in range(30)]
+    with count_compiles(expect=0):
+        for v in range(30):
+            lucid.full((2, 3), v / 7)
+            lucid.full((2, 3), values[v])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numbers
-from typing import Any
+from typing import Any, TypeGuard
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Whether `value` is a real number of Python or NumPy, whose value can be looked at."""
     return isinstance(value, numbers.Real)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import inspect
 import re
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ import numpy as np
 from lucid._core.errors import explain
 from lucid._core.mode import lock, state
 from lucid._core.op import Op
-from lucid._core.static import frozen, keep, refuse_static, static_key
+from lucid._core.static import keep, refuse_static, static_key
 from lucid._core.tape import record
 from lucid._core.typing import Operand
 from lucid._core.variable import Variable
@@ -137,6 +136,8 @@ def apply(fn: Callable[..., Any], /, *inputs: Operand | None, **named: Any) -> A
     >>> apply(jnp.hypot, Tensor([3.0]), 4.0)
     Tensor([5.])
     """
+    if hasattr(fn, "declaration"):  # a declared function is such a call itself
+        return fn(*inputs, **named)
     memory = _memory(fn)
     operands = {name: named.pop(name) for name in memory.data if name in named} if named else {}
     key = (*operands, *((name, static_key(value)) for name, value in named.items()))
@@ -209,38 +210,3 @@ def _memory(fn: Callable[..., Any]) -> _Memory:
     memory: _Memory | None = getattr(fn, "__dict__", {}).get("__lucid_memory__")
     # A wrapper may have taken over the attributes of what it wraps.
     return memory if memory is not None and memory.fn is fn else _Memory(fn)
-
-
-# --- The first form, until all functions are declared -----------------------------------------
-
-
-@functools.lru_cache(maxsize=None, typed=True)
-def compiled(fn: Callable[..., Any], **static: Any) -> Op:
-    """The compiled form of `fn` with these static arguments; made once."""
-    call = _Call(fn, (), static)
-    return Op(call, fn.__name__, source=call)
-
-
-def lift(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """The function of Tensors that a pure function of arrays stands for."""
-    parameters = inspect.signature(fn).parameters.values()
-    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-    arity = sum(p.kind is p.POSITIONAL_ONLY for p in parameters)
-    plain = compiled(fn)
-
-    @functools.wraps(fn)
-    def lifted(*args: Any, **static: Any) -> Any:
-        if not static and len(args) <= arity:
-            return run(plain, *args)
-        if len(args) > arity + len(names):
-            raise TypeError(
-                f"{fn.__name__} takes at most {arity + len(names)} positional arguments, got "
-                f"{len(args)}."
-            )
-        static.update(zip(names, args[arity:], strict=False))
-        for name, value in static.items():
-            if isinstance(value, list):
-                static[name] = frozen(value)
-        return run(compiled(fn, **static), *args[:arity])
-
-    return lifted

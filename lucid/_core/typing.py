@@ -27,7 +27,8 @@ Array: TypeAlias = jax.Array
 Number: TypeAlias = bool | int | float | complex
 # What an operation takes as data; see `lucid._core.declaration`.
 Operand: TypeAlias = "Tensor | jax.Array | np.ndarray[Any, Any] | np.generic | Number"
-Exponent: TypeAlias = Operand  # whole Python numbers among them choose a program that multiplies
+# Whole Python numbers among them choose a program of their own: a power that multiplies, say.
+Exponent: TypeAlias = Operand
 Scalar: TypeAlias = bool | int | float | complex
 DType: TypeAlias = "type[Any] | str | np.dtype[Any] | None"  # None for the default
 Axis: TypeAlias = int | Sequence[int] | None

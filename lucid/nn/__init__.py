@@ -1,200 +1,51 @@
 """Layers, losses and the Module that all are built on."""
 
 from lucid._core.hints import answer_misses
-from lucid.nn import functional, init, utils
-from lucid.nn.activation import (
-    ELU,
-    GELU,
-    SELU,
-    HardSigmoid,
-    HardSwish,
-    Hardtanh,
-    LeakyReLU,
-    LogSoftmax,
-    Mish,
-    PReLU,
-    ReLU,
-    ReLU6,
-    Sigmoid,
-    SiLU,
-    Softmax,
-    Softplus,
-    Swish,
-    Tanh,
+from lucid.nn import (
+    activation,
+    containers,
+    conv,
+    dropout,
+    functional,
+    init,
+    linear,
+    lookup,
+    loss,
+    module,
+    norm,
+    parameter,
+    patches,
+    pool,
+    resize,
+    utils,
 )
-from lucid.nn.containers import (
-    ModuleDict,
-    ModuleList,
-    ParameterDict,
-    ParameterList,
-    Sequential,
-)
-from lucid.nn.conv import (
-    Conv1d,
-    Conv2d,
-    Conv3d,
-    ConvTranspose1d,
-    ConvTranspose2d,
-    ConvTranspose3d,
-)
-from lucid.nn.dropout import (
-    AlphaDropout,
-    DropBlock,
-    Dropout,
-    Dropout1d,
-    Dropout2d,
-    Dropout3d,
-    DropPath,
-)
-from lucid.nn.linear import (
-    Flatten,
-    Identity,
-    Linear,
-    Unflatten,
-)
-from lucid.nn.lookup import (
-    Embedding,
-)
-from lucid.nn.loss import (
-    BCELoss,
-    BCEWithLogitsLoss,
-    CrossEntropyLoss,
-    HingeEmbeddingLoss,
-    HingeLoss,
-    HuberLoss,
-    KLDivLoss,
-    L1Loss,
-    MSELoss,
-    NLLLoss,
-    SmoothL1Loss,
-)
-from lucid.nn.module import (
-    Module,
-)
-from lucid.nn.norm import (
-    BatchNorm1d,
-    BatchNorm2d,
-    BatchNorm3d,
-    GlobalResponseNorm,
-    GroupNorm,
-    InstanceNorm1d,
-    InstanceNorm2d,
-    InstanceNorm3d,
-    LayerNorm,
-)
-from lucid.nn.parameter import (
-    Buffer,
-    Parameter,
-)
-from lucid.nn.patches import (
-    Fold,
-    Unfold,
-)
-from lucid.nn.pool import (
-    AdaptiveAvgPool1d,
-    AdaptiveAvgPool2d,
-    AdaptiveAvgPool3d,
-    AdaptiveMaxPool1d,
-    AdaptiveMaxPool2d,
-    AdaptiveMaxPool3d,
-    AvgPool1d,
-    AvgPool2d,
-    AvgPool3d,
-    MaxPool1d,
-    MaxPool2d,
-    MaxPool3d,
-)
-from lucid.nn.resize import (
-    PixelShuffle,
-    PixelUnshuffle,
-    Upsample,
-)
+from lucid.nn.activation import *
+from lucid.nn.containers import *
+from lucid.nn.conv import *
+from lucid.nn.dropout import *
+from lucid.nn.linear import *
+from lucid.nn.lookup import *
+from lucid.nn.loss import *
+from lucid.nn.module import *
+from lucid.nn.norm import *
+from lucid.nn.parameter import *
+from lucid.nn.patches import *
+from lucid.nn.pool import *
+from lucid.nn.resize import *
 
-__all__ = [
-    "ELU",
-    "GELU",
-    "SELU",
-    "AdaptiveAvgPool1d",
-    "AdaptiveAvgPool2d",
-    "AdaptiveAvgPool3d",
-    "AdaptiveMaxPool1d",
-    "AdaptiveMaxPool2d",
-    "AdaptiveMaxPool3d",
-    "AlphaDropout",
-    "AvgPool1d",
-    "AvgPool2d",
-    "AvgPool3d",
-    "BCELoss",
-    "BCEWithLogitsLoss",
-    "BatchNorm1d",
-    "BatchNorm2d",
-    "BatchNorm3d",
-    "Buffer",
-    "Conv1d",
-    "Conv2d",
-    "Conv3d",
-    "ConvTranspose1d",
-    "ConvTranspose2d",
-    "ConvTranspose3d",
-    "CrossEntropyLoss",
-    "DropBlock",
-    "DropPath",
-    "Dropout",
-    "Dropout1d",
-    "Dropout2d",
-    "Dropout3d",
-    "Embedding",
-    "Flatten",
-    "Fold",
-    "GlobalResponseNorm",
-    "GroupNorm",
-    "HardSigmoid",
-    "HardSwish",
-    "Hardtanh",
-    "HingeEmbeddingLoss",
-    "HingeLoss",
-    "HuberLoss",
-    "Identity",
-    "InstanceNorm1d",
-    "InstanceNorm2d",
-    "InstanceNorm3d",
-    "KLDivLoss",
-    "L1Loss",
-    "LayerNorm",
-    "LeakyReLU",
-    "Linear",
-    "LogSoftmax",
-    "MSELoss",
-    "MaxPool1d",
-    "MaxPool2d",
-    "MaxPool3d",
-    "Mish",
-    "Module",
-    "ModuleDict",
-    "ModuleList",
-    "NLLLoss",
-    "PReLU",
-    "Parameter",
-    "ParameterDict",
-    "ParameterList",
-    "PixelShuffle",
-    "PixelUnshuffle",
-    "ReLU",
-    "ReLU6",
-    "Sequential",
-    "SiLU",
-    "Sigmoid",
-    "SmoothL1Loss",
-    "Softmax",
-    "Softplus",
-    "Swish",
-    "Tanh",
-    "Unflatten",
-    "Unfold",
-    "Upsample",
-    "functional",
-    "init",
-    "utils",
-]
+__all__ = ["functional", "init", "utils"]
+__all__ += activation.__all__
+__all__ += containers.__all__
+__all__ += conv.__all__
+__all__ += dropout.__all__
+__all__ += linear.__all__
+__all__ += lookup.__all__
+__all__ += loss.__all__
+__all__ += module.__all__
+__all__ += norm.__all__
+__all__ += parameter.__all__
+__all__ += patches.__all__
+__all__ += pool.__all__
+__all__ += resize.__all__
 
 answer_misses(globals())

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from lucid._core.backward import check_gradient
-from lucid._core.declaration import P
-from lucid._core.gate import apply
+from lucid._core.declaration import P, op
 from lucid._core.tensor import Tensor
-from lucid._core.typing import Array
+from lucid._core.typing import Operand
 
 Gradients: TypeAlias = tuple[Tensor | None, ...]
 Hook: TypeAlias = Callable[..., Any]  # its parameters depend on `with_kwargs`
@@ -59,8 +58,9 @@ class ModuleHooks:
         return output if backward is None else backward.leave(output)
 
 
-def _identity(*arrays: Array) -> tuple[Array, ...]:
-    return arrays
+@op
+def _identity(*tensors: Operand) -> tuple[Tensor, ...]:
+    return tensors  # type: ignore[return-value]  # of arrays
 
 
 class _BackwardHooks:
@@ -76,7 +76,7 @@ class _BackwardHooks:
     def enter(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         at = [i for i, x in enumerate(args) if isinstance(x, Tensor)]
         self.n_inputs = len(at)
-        passed = apply(_identity, *(args[i] for i in at))
+        passed = _identity(*(args[i] for i in at))
         if any(_node_of(x) for x in passed):
             node = next(n for n in map(_node_of, passed) if n)
             node.observe().gate = _gate(self.on_inputs)
@@ -94,7 +94,7 @@ class _BackwardHooks:
                 f"{type(self.module).__name__}: backward hooks need a Tensor or a tuple of Tensors "
                 f"as output, got {type(output).__name__}."
             )
-        passed = apply(_identity, *outputs)
+        passed = _identity(*outputs)
         node = next((n for n in map(_node_of, passed) if n), None)
         if node is not None:
             node.observe().gate = _gate(self.on_outputs)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import inspect
+from collections.abc import Callable
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -12,68 +14,95 @@ from lucid.nn.module import Module
 from lucid.nn.parameter import Parameter
 from lucid.ops.conv.geometry import count
 
+__all__ = [
+    "ELU",
+    "GELU",
+    "SELU",
+    "HardSigmoid",
+    "HardSwish",
+    "Hardtanh",
+    "LeakyReLU",
+    "LogSoftmax",
+    "Mish",
+    "PReLU",
+    "ReLU",
+    "ReLU6",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Swish",
+    "Tanh",
+]
 
-class ReLU(Module):
+
+class _Activation(Module):
+    """`function` of the input and of the constructor's arguments, which are attributes."""
+
+    function: ClassVar[Callable[..., Tensor]]
+    _arguments: ClassVar[list[str]] = []
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "function" in vars(cls):
+            _, *cls._arguments = inspect.signature(cls.__init__).parameters
+
+    def forward(self, input: Tensor) -> Tensor:
+        """The layer's function of `input`."""
+        return type(self).function(input, *(getattr(self, name) for name in self._arguments))
+
+    def extra_repr(self) -> str:
+        values = ((name, getattr(self, name)) for name in self._arguments)
+        return ", ".join(f"{k}={v!r}" if isinstance(v, str) else f"{k}={v}" for k, v in values)
+
+
+class ReLU(_Activation):
     """max(x, 0), elementwise; the gradient at 0 is 0.
 
     >>> nn.ReLU()(Tensor([-1.0, 2.0]))
     Tensor([0., 2.])
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.relu(input)`."""
-        return F.relu(input)
+    function = F.relu
 
 
-class ReLU6(Module):
+class ReLU6(_Activation):
     """min(max(x, 0), 6), elementwise.
 
     >>> nn.ReLU6()(Tensor([-1.0, 2.0, 7.0]))
     Tensor([0., 2., 6.])
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.relu6(input)`."""
-        return F.relu6(input)
+    function = F.relu6
 
 
-class Hardtanh(Module):
+class Hardtanh(_Activation):
     """x, but no less than min_val and no more than max_val.
 
     >>> nn.Hardtanh()(Tensor([-2.0, 0.5, 2.0]))
     Tensor([-1. ,  0.5,  1. ])
     """
 
+    function = F.hardtanh
+
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
         super().__init__()
         self.min_val = min_val
         self.max_val = max_val
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.hardtanh(input, min_val, max_val)`."""
-        return F.hardtanh(input, self.min_val, self.max_val)
 
-    def extra_repr(self) -> str:
-        return f"min_val={self.min_val}, max_val={self.max_val}"
-
-
-class LeakyReLU(Module):
+class LeakyReLU(_Activation):
     """x where it is positive, else negative_slope * x.
 
     >>> nn.LeakyReLU(0.2)(Tensor([-1.0, 2.0]))
     Tensor([-0.2,  2. ])
     """
 
+    function = F.leaky_relu
+
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
         self.negative_slope = negative_slope
-
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.leaky_relu(input, negative_slope)`."""
-        return F.leaky_relu(input, self.negative_slope)
-
-    def extra_repr(self) -> str:
-        return f"negative_slope={self.negative_slope}"
 
 
 class PReLU(Module):
@@ -106,38 +135,31 @@ class PReLU(Module):
         return f"num_parameters={self.num_parameters}"
 
 
-class ELU(Module):
+class ELU(_Activation):
     """x where it is positive, else alpha * (exp(x) - 1); Clevert et al., arXiv:1511.07289.
 
     >>> nn.ELU()(Tensor([-1.0, 2.0]))
     Tensor([-0.6321,  2.    ])
     """
 
+    function = F.elu
+
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
         self.alpha = alpha
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.elu(input, alpha)`."""
-        return F.elu(input, self.alpha)
 
-    def extra_repr(self) -> str:
-        return f"alpha={self.alpha}"
-
-
-class SELU(Module):
+class SELU(_Activation):
     """1.0507 * elu(x, 1.6733); Klambauer et al., arXiv:1706.02515.
 
     >>> nn.SELU()(Tensor([-1.0, 1.0]))
     Tensor([-1.1113,  1.0507])
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.selu(input)`."""
-        return F.selu(input)
+    function = F.selu
 
 
-class GELU(Module):
+class GELU(_Activation):
     """x * P(Z <= x) for a standard normal Z; Hendrycks & Gimpel, arXiv:1606.08415.
 
     Args:
@@ -147,52 +169,41 @@ class GELU(Module):
     Tensor([-0.1587,  0.8413])
     """
 
+    function = F.gelu
+
     def __init__(self, approximate: Literal["none", "tanh"] = "none") -> None:
         super().__init__()
         self.approximate = approximate
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.gelu(input, approximate)`."""
-        return F.gelu(input, self.approximate)
 
-    def extra_repr(self) -> str:
-        return f"approximate={self.approximate!r}"
-
-
-class Sigmoid(Module):
+class Sigmoid(_Activation):
     """1 / (1 + exp(-x)), elementwise.
 
     >>> nn.Sigmoid()(Tensor([0.0]))
     Tensor([0.5])
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.sigmoid(input)`."""
-        return F.sigmoid(input)
+    function = F.sigmoid
 
 
-class HardSigmoid(Module):
+class HardSigmoid(_Activation):
     """min(max(x + 3, 0), 6) / 6, elementwise.
 
     >>> nn.HardSigmoid()(Tensor([-4.0, 0.0, 1.5]))
     Tensor([0.  , 0.5 , 0.75])
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.hard_sigmoid(input)`."""
-        return F.hard_sigmoid(input)
+    function = F.hard_sigmoid
 
 
-class SiLU(Module):
+class SiLU(_Activation):
     """x * sigmoid(x), elementwise; Ramachandran et al., arXiv:1710.05941.
 
     >>> nn.SiLU()(Tensor([-1.0, 1.0]))
     Tensor([-0.2689,  0.7311])
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.silu(input)`."""
-        return F.silu(input)
+    function = F.silu
 
 
 class Swish(SiLU):
@@ -203,95 +214,74 @@ class Swish(SiLU):
     """
 
 
-class HardSwish(Module):
+class HardSwish(_Activation):
     """x * min(max(x + 3, 0), 6) / 6, elementwise; Howard et al., arXiv:1905.02244.
 
     >>> nn.HardSwish()(Tensor([-4.0, 1.0, 4.0]))
     Tensor([-0.    ,  0.6667,  4.    ])
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.hard_swish(input)`."""
-        return F.hard_swish(input)
+    function = F.hard_swish
 
 
-class Mish(Module):
+class Mish(_Activation):
     """x * tanh(softplus(x)), elementwise; Misra, arXiv:1908.08681.
 
     >>> nn.Mish()(Tensor([-1.0, 1.0]))
     Tensor([-0.3034,  0.8651])
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.mish(input)`."""
-        return F.mish(input)
+    function = F.mish
 
 
-class Softplus(Module):
+class Softplus(_Activation):
     """log(1 + exp(beta * x)) / beta; x itself where beta * x is above the threshold.
 
     >>> nn.Softplus()(Tensor([-1.0, 0.0, 30.0]))
     Tensor([ 0.3133,  0.6931, 30.    ])
     """
 
+    function = F.softplus
+
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
         self.beta = beta
         self.threshold = threshold
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.softplus(input, beta, threshold)`."""
-        return F.softplus(input, self.beta, self.threshold)
 
-    def extra_repr(self) -> str:
-        return f"beta={self.beta}, threshold={self.threshold}"
-
-
-class Tanh(Module):
+class Tanh(_Activation):
     """Hyperbolic tangent, elementwise.
 
     >>> nn.Tanh()(Tensor([0.0, 1.0]))
     Tensor([0.    , 0.7616])
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.tanh(input)`."""
-        return F.tanh(input)
+    function = F.tanh
 
 
-class Softmax(Module):
+class Softmax(_Activation):
     """exp(x) / sum(exp(x)) along `axis`.
 
     >>> nn.Softmax()(Tensor([0.0, 0.0]))
     Tensor([0.5, 0.5])
     """
 
+    function = F.softmax
+
     def __init__(self, axis: int = -1) -> None:
         super().__init__()
         self.axis = axis
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.softmax(input, axis)`."""
-        return F.softmax(input, self.axis)
 
-    def extra_repr(self) -> str:
-        return f"axis={self.axis}"
-
-
-class LogSoftmax(Module):
+class LogSoftmax(_Activation):
     """x - log(sum(exp(x))) along `axis`.
 
     >>> nn.LogSoftmax()(Tensor([0.0, 0.0]))
     Tensor([-0.6931, -0.6931])
     """
 
+    function = F.log_softmax
+
     def __init__(self, axis: int = -1) -> None:
         super().__init__()
         self.axis = axis
-
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.log_softmax(input, axis)`."""
-        return F.log_softmax(input, self.axis)
-
-    def extra_repr(self) -> str:
-        return f"axis={self.axis}"

@@ -5,13 +5,10 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-import jax.numpy as jnp
-
-from lucid._core.gate import apply
 from lucid._core.mode import no_grad
-from lucid._core.typing import Array
 from lucid.nn.module import Module
 from lucid.nn.parameter import Buffer
+from lucid.ops.averaging import averaged
 
 
 class EMA(Module):
@@ -59,9 +56,7 @@ class EMA(Module):
                 different = sorted({n for n, _ in shapes[0].items() ^ shapes[1].items()})
                 raise ValueError(f"EMA: the Module differs from its copy in {different}.")
         with no_grad():
-            count, *averages = apply(
-                _averaged, self.num_updates, self.decay, *own.values(), *new.values()
-            )
+            count, *averages = averaged(self.num_updates, self.decay, *own.values(), *new.values())
         self.num_updates.data = count
         for tensor, average in zip(own.values(), averages, strict=True):
             tensor.data = average
@@ -74,14 +69,3 @@ class EMA(Module):
 
     def extra_repr(self) -> str:
         return f"decay={self.decay}"
-
-
-def _averaged(count: Array, decay: Array, *values: Array) -> tuple[Array, ...]:
-    """The count and the averages after one more update; first come the old values, then the new."""
-    n = len(values) // 2
-    share = jnp.where(count == 0, 1.0, 1.0 - decay)
-    averages = [
-        (old + share * (new - old)).astype(old.dtype)
-        for old, new in zip(values[:n], values[n:], strict=True)
-    ]
-    return count + 1, *averages

@@ -12,6 +12,14 @@ from lucid._core.tensor import Tensor
 from lucid.nn.module import Module
 from lucid.nn.parameter import Parameter
 
+__all__ = [
+    "ModuleDict",
+    "ModuleList",
+    "ParameterDict",
+    "ParameterList",
+    "Sequential",
+]
+
 T = TypeVar("T", Module, Parameter)
 
 

@@ -16,6 +16,15 @@ from lucid.nn.module import Module
 from lucid.nn.parameter import Parameter
 from lucid.ops.conv import Padding, PaddingMode, Window, check_conv_args, check_padding_mode
 
+__all__ = [
+    "Conv1d",
+    "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
+]
+
 
 class _ConvNd(Module):
     """What all convolutions share: arguments, Parameters and their initial values."""

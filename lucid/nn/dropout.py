@@ -7,6 +7,16 @@ from lucid.nn import functional as F
 from lucid.nn.module import Module
 from lucid.ops.conv.geometry import count
 
+__all__ = [
+    "AlphaDropout",
+    "DropBlock",
+    "DropPath",
+    "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
+]
+
 
 class _Dropout(Module):
     def __init__(self, p: float = 0.5) -> None:

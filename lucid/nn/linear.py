@@ -14,6 +14,13 @@ from lucid.nn.module import Module
 from lucid.nn.parameter import Parameter
 from lucid.ops.conv.geometry import count
 
+__all__ = [
+    "Flatten",
+    "Identity",
+    "Linear",
+    "Unflatten",
+]
+
 
 class Linear(Module):
     """Affine map of the last axis: `input @ weight.T + bias`.

@@ -12,6 +12,10 @@ from lucid.nn.parameter import Parameter
 from lucid.ops.conv.geometry import count
 from lucid.ops.lookup import padding_row
 
+__all__ = [
+    "Embedding",
+]
+
 
 class Embedding(Module):
     """A learned vector for each of `num_embeddings` integers, drawn from the normal distribution.

@@ -21,6 +21,10 @@ from lucid.nn._module_hooks import BackwardHook, BackwardPreHook, Forward, Hook,
 from lucid.nn._state import IncompatibleKeys, load_state
 from lucid.nn.parameter import Buffer, Parameter
 
+__all__ = [
+    "Module",
+]
+
 TYPE_CHECKING = False  # defined here: checkers take it as true, editors see the form that runs
 
 

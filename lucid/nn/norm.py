@@ -16,6 +16,18 @@ from lucid.nn.module import Module
 from lucid.nn.parameter import Buffer, Parameter
 from lucid.ops.conv.geometry import count
 
+__all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
+    "GlobalResponseNorm",
+    "GroupNorm",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
+    "LayerNorm",
+]
+
 
 class _ChannelNorm(Module):
     """What normalisations with a value per channel share: Parameters, running statistics."""

@@ -7,6 +7,11 @@ from typing import Any
 from lucid._core.tensor import Tensor, register_pytree
 from lucid._core.typing import Device, DType
 
+__all__ = [
+    "Buffer",
+    "Parameter",
+]
+
 
 class Parameter(Tensor):
     """A Tensor that a Module learns: assigned to an attribute, it joins `parameters()`.

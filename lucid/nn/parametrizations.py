@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from lucid import random
-from lucid._core.gate import apply
 from lucid._core.handle import Handle
 from lucid._core.mode import no_grad
 from lucid._core.tensor import Tensor
@@ -112,7 +111,7 @@ def weight_norm(module: M, name: str = "weight", dim: int | None = 0) -> M:
     if dim is not None and not -weight.ndim <= dim < weight.ndim:
         raise ValueError(f"weight_norm: {name} of shape {weight.shape} has no axis {dim}.")
     delattr(module, name)
-    norm = apply(reparametrize.slice_norm, weight.detach(), dim=dim)
+    norm = reparametrize.slice_norm(weight.detach(), dim)
     module.register_parameter(f"{name}_g", Parameter(norm))
     module.register_parameter(f"{name}_v", weight)
     module._derived[name] = _WeightNorm(name, dim)
@@ -142,7 +141,7 @@ class _SpectralNorm:
         self.name, self.dim, self.steps, self.eps = name, dim, steps, eps
 
     def __call__(self, module: Module) -> Tensor:
-        return apply(reparametrize.spectral_norm, *self._operands(module), dim=self.dim)
+        return reparametrize.spectral_norm(*self._operands(module), self.dim)
 
     def before_forward(self, module: Module, args: tuple[Any, ...]) -> None:
         if module.training:
@@ -152,15 +151,7 @@ class _SpectralNorm:
         """Take steps of the power iteration."""
         weight, u, v = self._operands(module)
         with no_grad():
-            u.data, v.data = apply(
-                reparametrize.power_iteration,
-                weight,
-                u,
-                v,
-                dim=self.dim,
-                steps=steps,
-                eps=self.eps,
-            )
+            u.data, v.data = reparametrize.power_iteration(weight, u, v, self.dim, steps, self.eps)
 
     def _operands(self, module: Module) -> tuple[Parameter, Buffer, Buffer]:
         weight, u, v = (getattr(module, f"{self.name}_{part}") for part in ("orig", "u", "v"))
@@ -175,7 +166,7 @@ class _WeightNorm:
 
     def __call__(self, module: Module) -> Tensor:
         g, v = getattr(module, f"{self.name}_g"), getattr(module, f"{self.name}_v")
-        return apply(reparametrize.weight_norm, g, v, dim=self.dim)
+        return reparametrize.weight_norm(g, v, self.dim)
 
 
 def _parameter(call: str, module: Module, name: str) -> Parameter:

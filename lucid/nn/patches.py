@@ -9,6 +9,11 @@ from lucid.nn import functional as F
 from lucid.nn.module import Module
 from lucid.ops.conv import Padding, check_conv_args
 
+__all__ = [
+    "Fold",
+    "Unfold",
+]
+
 
 class _Windows(Module):
     """The arguments of `Unfold` and `Fold`."""

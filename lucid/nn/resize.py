@@ -10,6 +10,12 @@ from lucid.nn.module import Module
 from lucid.ops.conv.geometry import count
 from lucid.ops.resize import Mode, Scale
 
+__all__ = [
+    "PixelShuffle",
+    "PixelUnshuffle",
+    "Upsample",
+]
+
 
 class Upsample(Module):
     """Resamples to another spatial size, larger or smaller.

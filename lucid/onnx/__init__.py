@@ -360,7 +360,7 @@ def _arguments(call: Call) -> dict[str, Any]:
             arguments[name] = (*arguments[name], operand)
         else:
             arguments[name] = operand
-    return arguments
+    return {name: arguments[name] for name in parameters if name in arguments}  # in their order
 
 
 def _refusal(call: Call, reason: str) -> NotImplementedError:

@@ -13,6 +13,15 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from lucid.onnx.common import (
+    Names,
+    Translation,
+    attribute,
+    comparison,
+    direct,
+    integers,
+    reduction,
+)
 from lucid.onnx.graph import Graph, Value
 from lucid.ops import (
     activation,
@@ -29,47 +38,6 @@ from lucid.ops import (
 )
 from lucid.ops import shape as shapes
 from lucid.ops.conv import check_conv_args, conv, conv_transpose
-
-Names = str | list[str]
-Translation = Callable[..., Names]
-
-
-def direct(op_type: str, constant: dict[str, Any] | None = None, **renamed: str) -> Translation:
-    """One node: the arguments in `renamed` become attributes, all others operands."""
-
-    def translate(g: Graph, y: Value, /, **arguments: Any) -> Names:
-        attributes = {new: arguments.pop(old) for old, new in renamed.items()}
-        operands = [g.cast(x, y.dtype) for x in arguments.values()]
-        return g.node(op_type, *operands, **(constant or {}), **attributes)
-
-    return translate
-
-
-def comparison(op_type: str) -> Translation:
-    """One node of two operands, which it takes in their common dtype."""
-
-    def translate(g: Graph, y: Value, /, a: Any, b: Any) -> Names:
-        common = jnp.result_type(*(x.dtype if isinstance(x, Value) else x for x in (a, b)))
-        node: str = g.node(op_type, g.cast(a, common), g.cast(b, common))
-        return node
-
-    return translate
-
-
-def reduction(op_type: str) -> Translation:
-    """One node that reduces axes."""
-
-    def translate(g: Graph, y: Value, /, a: Any, axis: Any, keepdims: bool) -> Names:
-        axes = None if axis is None else integers(np.atleast_1d(axis))
-        return g.node(op_type, g.cast(a, y.dtype), axes, keepdims=int(keepdims))
-
-    return translate
-
-
-def integers(values: Any) -> np.ndarray[Any, Any]:
-    """A constant of 64-bit integers."""
-    return np.asarray(values, np.int64)
-
 
 # --- Activations and elementwise functions ----------------------------------------------------
 
@@ -89,13 +57,13 @@ def silu(g: Graph, y: Value, /, input_: Any) -> Names:
     return g.node("Mul", input_, g.node("Sigmoid", input_))
 
 
-def softplus(g: Graph, y: Value, /, input_: Any, beta: float, threshold: float) -> Names:
+def softplus(g: Graph, y: Value, /, input_: Any, beta: Any, threshold: Any) -> Names:
     if beta == 1 and threshold == 20:  # there softplus is x to all digits
         return g.node("Softplus", input_)
-    factor = np.asarray(beta, y.dtype)
+    factor = g.cast(beta, y.dtype)
     scaled = g.node("Mul", input_, factor)
     soft = g.node("Div", g.node("Softplus", scaled), factor)
-    above = g.node("Greater", scaled, np.asarray(threshold, y.dtype))
+    above = g.node("Greater", scaled, g.cast(threshold, y.dtype))
     return g.node("Where", above, input_, soft)
 
 
@@ -194,26 +162,28 @@ def transposed_convolution(
 
 
 def batch_norm(
-    g: Graph, y: Value, /, x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float
-) -> Names:
+    g: Graph, y: Value, /, input_: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any,
+    eps: Any,
+) -> Names:  # fmt: skip
     scale, shift = scale_and_shift(y, weight, bias, y.shape[1])
-    return g.node("BatchNormalization", x, scale, shift, mean, var, epsilon=eps)
+    statistics = running_mean, running_var
+    return g.node("BatchNormalization", input_, scale, shift, *statistics, epsilon=attribute(eps))
 
 
 def instance_norm(
-    g: Graph, y: Value, /, x: Any, weight: Any, bias: Any, eps: float, **running: Any
+    g: Graph, y: Value, /, input_: Any, weight: Any, bias: Any, eps: Any, **running: Any
 ) -> Names:
     scale, shift = scale_and_shift(y, weight, bias, y.shape[1])
-    return g.node("InstanceNormalization", x, scale, shift, epsilon=eps)
+    return g.node("InstanceNormalization", input_, scale, shift, epsilon=attribute(eps))
 
 
 def group_norm(
-    g: Graph, y: Value, /, x: Any, weight: Any, bias: Any, num_groups: int, eps: float
+    g: Graph, y: Value, /, input_: Any, num_groups: int, weight: Any, bias: Any, eps: Any
 ) -> Names:
     ones, zeros = scale_and_shift(y, None, None, num_groups)
-    grouped = g.node("Reshape", x, integers([0, num_groups, -1]))
-    normal = g.node("InstanceNormalization", grouped, ones, zeros, epsilon=eps)
-    result = reshaped(g, y, normal, x.shape)
+    grouped = g.node("Reshape", input_, integers([0, num_groups, -1]))
+    normal = g.node("InstanceNormalization", grouped, ones, zeros, epsilon=attribute(eps))
+    result = reshaped(g, y, normal, input_.shape)
     for op_type, value in (("Mul", weight), ("Add", bias)):
         if value is not None:
             column = g.node("Reshape", value, integers([-1, *(1 for _ in y.shape[2:])]))
@@ -222,10 +192,11 @@ def group_norm(
 
 
 def layer_norm(
-    g: Graph, y: Value, /, x: Any, weight: Any, bias: Any, normalized_shape: Any, eps: float
+    g: Graph, y: Value, /, input_: Any, normalized_shape: Any, weight: Any, bias: Any, eps: Any
 ) -> Names:
     scale, _ = scale_and_shift(y, weight, None, normalized_shape)
-    return g.node("LayerNormalization", x, scale, bias, axis=-len(normalized_shape), epsilon=eps)
+    axis = -np.size(normalized_shape)
+    return g.node("LayerNormalization", input_, scale, bias, axis=axis, epsilon=attribute(eps))
 
 
 def scale_and_shift(y: Value, weight: Any, bias: Any, shape: Any) -> tuple[Any, Any]:
@@ -344,7 +315,7 @@ def split(g: Graph, y: Value, /, a: Any, axis: int, **pieces: Any) -> Names:
 
 def pad(g: Graph, y: Value, /, a: Any, pad_width: Any, value: Any) -> Names:
     pairs = np.broadcast_to(pad_width, (len(y.shape), 2)).tolist()
-    return g.node("Pad", a, integers(pads(pairs)), np.asarray(value, y.dtype))
+    return g.node("Pad", a, integers(pads(pairs)), g.cast(value, y.dtype))
 
 
 def take(g: Graph, y: Value, /, a: Any, starts: Any, arrays: Any, selection: Any) -> Names:
@@ -369,8 +340,8 @@ def take(g: Graph, y: Value, /, a: Any, starts: Any, arrays: Any, selection: Any
     return g.operand(x) if tuple(before) == y.shape else reshaped(g, y, x, tuple(before))
 
 
-def embedding(g: Graph, y: Value, /, ids: Any, weight: Any, padding_idx: Any) -> Names:
-    return g.node("Gather", weight, ids, axis=0)
+def embedding(g: Graph, y: Value, /, input_: Any, weight: Any, padding_idx: Any) -> Names:
+    return g.node("Gather", weight, input_, axis=0)
 
 
 # --- Resizing ---------------------------------------------------------------------------------
@@ -379,8 +350,9 @@ RESIZE_MODES = {"linear": "linear", "bilinear": "linear", "trilinear": "linear",
 
 
 def interpolate(
-    g: Graph, y: Value, /, x: Any, size: Any, scale_factor: Any, mode: str, align_corners: bool
+    g: Graph, y: Value, /, input_: Any, size: Any, mode: str, align_corners: bool, scale_factor: Any
 ) -> Names:
+    x = input_
     lengths = list(zip(x.shape[2:], y.shape[2:], strict=True))
     axes = list(range(2, len(y.shape)))
     if mode == "nearest" and all(m % n == 0 for n, m in lengths):
@@ -392,7 +364,7 @@ def interpolate(
         for i, (n, m) in enumerate(lengths):
             scale = scale_factor[i] if isinstance(scale_factor, tuple) else scale_factor
             row = jnp.arange(n)[None, None]
-            at = resize.interpolate(row, None if scale else m, scale, "nearest", False)
+            at = resize.interpolate(row, None if scale else m, "nearest", scale_factor=scale)
             x = g.node("Gather", x, integers(at[0, 0]), axis=axes[i])
         return g.operand(x)
     scales = np.broadcast_to(scale_factor or 1.0, len(axes))
@@ -406,9 +378,9 @@ def interpolate(
     )  # fmt: skip
 
 
-def pixel_shuffle(g: Graph, y: Value, /, x: Any, upscale_factor: int) -> Names:
-    check_batched(x, 2)
-    return g.node("DepthToSpace", x, blocksize=upscale_factor, mode="CRD")
+def pixel_shuffle(g: Graph, y: Value, /, input_: Any, upscale_factor: int) -> Names:
+    check_batched(input_, 2)
+    return g.node("DepthToSpace", input_, blocksize=upscale_factor, mode="CRD")
 
 
 # --- The table --------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from lucid.ops import (
     activation,
     affine,
+    averaging,
     classification,
     conv,
     dropout,
@@ -25,6 +26,7 @@ from lucid.ops import (
 __all__ = [
     "activation",
     "affine",
+    "averaging",
     "classification",
     "conv",
     "dropout",

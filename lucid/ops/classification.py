@@ -2,41 +2,65 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import jax
 import jax.numpy as jnp
 
-from lucid._core.typing import Array, Operand
+from lucid._core.arguments import is_number, is_whole
+from lucid._core.declaration import checks, op
+from lucid._core.typing import Array, Exponent, Operand
 from lucid.ops.loss import Reduction, reduced
 from lucid.ops.precision import wide
 
+if TYPE_CHECKING:
+    from lucid._core.tensor import Tensor
 
+__all__ = ["cross_entropy", "nll_loss"]
+
+
+@op
 def nll_loss(
-    input_: Array,
-    target: Array,
-    weight: Array | None = None,
-    /,
+    input_: Operand,
+    target: Operand,
+    weight: Operand | None = None,
     reduction: Reduction = "mean",
     ignore_index: int | None = -100,
-) -> Array:
-    """The negative of the log-probability of the target class."""
+) -> Tensor:
+    """The negative of the log-probability of the target class; as in `nn.NLLLoss`.
+
+    >>> F.nll_loss(Tensor([[-1.0, -2.0], [-3.0, -4.0]]), Tensor([0, 1]))
+    Tensor(2.5)
+    """
     logs = wide(input_)
     return _of_classes("nll_loss", logs, target, weight, reduction, ignore_index, 0.0, input_)
 
 
+def _check_cross_entropy(*arguments: Operand) -> None:
+    smoothing = arguments[-1]
+    if is_number(smoothing) and not 0 <= smoothing <= 1:
+        raise ValueError(f"cross_entropy: label_smoothing must be from 0 to 1, got {smoothing}.")
+
+
+@op
+@checks(_check_cross_entropy)
 def cross_entropy(
-    input_: Array,
-    target: Array,
-    weight: Array | None = None,
-    /,
+    input_: Operand,
+    target: Operand,
+    weight: Operand | None = None,
     reduction: Reduction = "mean",
+    eps: Operand = 1e-07,
     ignore_index: int | None = -100,
-    label_smoothing: float = 0.0,
-) -> Array:
-    """Cross entropy of softmax(input) and the target: class numbers, or probabilities."""
+    label_smoothing: Exponent = 0.0,
+) -> Tensor:
+    """Cross entropy of softmax(input_) and the target; as in `nn.CrossEntropyLoss`.
+
+    >>> F.cross_entropy(Tensor([[0.0, 0.0], [9.0, 9.0]]), Tensor([0, 1]))
+    Tensor(0.6931)
+    """
     call = "cross_entropy"
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"{call}: label_smoothing must be from 0 to 1, got {label_smoothing}.")
-    logs = jax.nn.log_softmax(wide(input_), _class_axis(call, input_))
+    logits, target = wide(input_), jnp.asarray(target)
+    logs = jax.nn.log_softmax(logits, _class_axis(call, logits))
     if jnp.issubdtype(target.dtype, jnp.integer):
         return _of_classes(
             call, logs, target, weight, reduction, ignore_index, label_smoothing, input_
@@ -47,14 +71,14 @@ def cross_entropy(
 def _of_classes(
     call: str,
     logs: Array,
-    target: Array,
-    weight: Array | None,
+    target: Operand,
+    weight: Operand | None,
     reduction: Reduction,
     ignore_index: int | None,
-    smoothing: float,
+    smoothing: Operand,
     input_: Operand,
 ) -> Array:
-    axis = _class_axis(call, logs)
+    axis, target = _class_axis(call, logs), jnp.asarray(target)
     classes = logs.shape[axis]
     expected = (*logs.shape[:axis], *logs.shape[axis + 1 :])
     if not jnp.issubdtype(target.dtype, jnp.integer):
@@ -71,8 +95,9 @@ def _of_classes(
     # A compiled program cannot raise: a class that does not exist gives NaN.
     legal = (target >= 0) & (target < classes)
     values = -_sum_where(is_target, weighted, axis, legal)
-    if smoothing:
-        values = (1 - smoothing) * values - smoothing / classes * jnp.sum(weighted, axis)
+    if not (is_whole(smoothing) and smoothing == 0):  # else a sum over all classes for nothing
+        share = jnp.asarray(smoothing, logs.dtype)
+        values = (1 - share) * values - share / classes * jnp.sum(weighted, axis)
     values = jnp.where(counts, values, 0)
     if reduction != "mean":
         return reduced(call, values, reduction, input_)
@@ -87,10 +112,10 @@ def _of_classes(
 def _of_probabilities(
     call: str,
     logs: Array,
-    target: Array,
-    weight: Array | None,
+    target: Operand,
+    weight: Operand | None,
     reduction: Reduction,
-    smoothing: float,
+    smoothing: Operand,
     input_: Operand,
 ) -> Array:
     if target.shape != logs.shape:
@@ -119,15 +144,16 @@ def _class_axis(call: str, logits: Array) -> int:
     return min(1, logits.ndim - 1)
 
 
-def _per_class(call: str, weight: Array | None, logs: Array, axis: int) -> Array | None:
+def _per_class(call: str, weight: Operand | None, logs: Array, axis: int) -> Array | None:
     if weight is None:
         return None
-    if weight.shape != (logs.shape[axis],):
+    values = wide(weight)
+    if values.shape != (logs.shape[axis],):
         raise ValueError(
             f"{call}: weight must have one value per class, shape {(logs.shape[axis],)}, got "
-            f"{weight.shape}."
+            f"{values.shape}."
         )
-    return _along(wide(weight), axis, logs.ndim)
+    return _along(values, axis, logs.ndim)
 
 
 def _along(values: Array, axis: int, ndim: int) -> Array:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import jax
 import jax.numpy as jnp
 
-from lucid._core.typing import Array, DType, Operand
+from lucid._core.declaration import op
+from lucid._core.typing import Array, DType, Exponent, Operand
+from lucid.ops.norm import vector_norm
+
+if TYPE_CHECKING:
+    from lucid._core.tensor import Tensor
 
 
-def embedding(ids: Operand, weight: Array, /, padding_idx: int | None = None) -> Array:
-    """The rows of `weight` that `ids` names; NaN for a row that does not exist."""
-    ids = _integers("embedding", ids)
+@op
+def embedding(input_: Operand, weight: Operand, padding_idx: int | None = None) -> Tensor:
+    """The rows of `weight` that `input_` names; NaN for a row that does not exist."""
+    ids, weight = _integers("embedding", input_), jnp.asarray(weight)
     rows = weight.shape[0]
     if padding_idx is not None:
         row = padding_row("embedding", padding_idx, rows)
@@ -29,18 +37,22 @@ def padding_row(call: str, padding_idx: int, rows: int) -> int:
     return padding_idx % rows
 
 
-def renormalised(weight: Array, ids: Operand, /, max_norm: float, norm_type: float) -> Array:
-    """`weight` with the rows that `ids` names scaled down to a norm of `max_norm`."""
-    ids = _integers("embedding", ids).ravel()
+@op
+def renormalised(
+    weight: Operand, input_: Operand, max_norm: Operand, norm_type: Exponent
+) -> Tensor:
+    """`weight` with the rows that `input_` names scaled down to a norm of `max_norm`."""
+    ids, weight = _integers("embedding", input_).ravel(), jnp.asarray(weight)
     named = jnp.zeros(weight.shape[0], bool).at[ids].set(True, mode="drop")
-    norm = jnp.linalg.norm(weight, norm_type, axis=1)
-    scale = jnp.where(named & (norm > max_norm), max_norm / (norm + 1e-7), 1)
-    return (weight * scale[:, None]).astype(weight.dtype)
+    norm = vector_norm(weight, norm_type, 1)
+    scale = jnp.where(named[:, None] & (norm > max_norm), max_norm / (norm + 1e-7), 1)
+    return (weight * scale).astype(weight.dtype)
 
 
-def one_hot(ids: Operand, /, num_classes: int, dtype: DType) -> Array:
+@op
+def one_hot(input_: Operand, num_classes: int, dtype: DType) -> Tensor:
     """1 at the position that each number names, else 0; zeros if it is out of range."""
-    ids = _integers("one_hot", ids)
+    ids = _integers("one_hot", input_)
     return (ids[..., None] == jnp.arange(num_classes)).astype(dtype)
 
 

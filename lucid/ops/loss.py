@@ -1,120 +1,142 @@
-"""Losses. Half-precision inputs are computed in float32; results keep the input's dtype."""
+"""Losses of one value per element.
+
+`reduction` is "mean", "sum", or None for each value. A target that is one number stands for a
+target full of it. Half-precision inputs are computed in float32; results keep the input's dtype.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import jax
 import jax.numpy as jnp
 
+from lucid._core.arguments import is_number
+from lucid._core.declaration import checks, op
 from lucid._core.typing import Array, Operand
 from lucid.ops.precision import narrowed, wide
 
+if TYPE_CHECKING:
+    from lucid._core.tensor import Tensor
+
 Reduction = Literal["mean", "sum", "none"] | None
 
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "hinge_embedding_loss",
+    "hinge_loss",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "mse_loss",
+    "smooth_l1_loss",
+]
 
-def mse_loss(input_: Operand, target: Operand, /, reduction: Reduction = "mean") -> Array:
-    """Squared difference."""
-    x, t = paired("mse_loss", input_, target)
+
+@op
+def mse_loss(input_: Operand, target: Operand, reduction: Reduction = "mean") -> Tensor:
+    """Squared difference.
+
+    Raises:
+        ValueError: the shapes differ, or the reduction is unknown.
+
+    >>> F.mse_loss(Tensor([1.0, 2.0]), Tensor([1.0, 4.0]))
+    Tensor(2.)
+    """
+    x, t = _paired("mse_loss", input_, target)
     return reduced("mse_loss", jnp.square(x - t), reduction, input_)
 
 
-def binary_cross_entropy_with_logits(
-    input_: Operand,
-    target: Operand,
-    weight: Operand | None = None,
-    pos_weight: Operand | None = None,
-    /,
-    reduction: Reduction = "mean",
-) -> Array:
-    """Cross entropy of Bernoulli distributions given by logits."""
-    call = "binary_cross_entropy_with_logits"
-    x, t = paired(call, input_, target)
-    positive = -t * jax.nn.log_sigmoid(x)
-    if pos_weight is not None:
-        positive = positive * _broadcast(call, "pos_weight", pos_weight, x)
-    values = positive - (1 - t) * jax.nn.log_sigmoid(-x)
-    if weight is not None:
-        values = values * _broadcast(call, "weight", weight, x)
-    return reduced(call, values, reduction, input_)
+@op
+def l1_loss(input_: Operand, target: Operand, reduction: Reduction = "mean") -> Tensor:
+    """Absolute difference.
 
+    Raises:
+        ValueError: the shapes differ, or the reduction is unknown.
 
-def l1_loss(input_: Operand, target: Operand, /, reduction: Reduction = "mean") -> Array:
-    """Absolute difference."""
-    x, t = paired("l1_loss", input_, target)
+    >>> F.l1_loss(Tensor([1.0, 2.0]), Tensor([1.0, 4.0]))
+    Tensor(1.)
+    """
+    x, t = _paired("l1_loss", input_, target)
     return reduced("l1_loss", jnp.abs(x - t), reduction, input_)
 
 
-def smooth_l1_loss(
-    input_: Operand, target: Operand, /, reduction: Reduction = "mean", beta: float = 1.0
-) -> Array:
-    """Squared difference / (2 * beta) below beta, else the absolute difference - beta / 2."""
-    if beta < 0:
+def _check_smooth_l1(input_: Operand, target: Operand, reduction: Reduction, beta: Operand) -> None:
+    if is_number(beta) and beta < 0:
         raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}.")
-    x, t = paired("smooth_l1_loss", input_, target)
+
+
+@op
+@checks(_check_smooth_l1)
+def smooth_l1_loss(
+    input_: Operand, target: Operand, reduction: Reduction = "mean", beta: Operand = 1.0
+) -> Tensor:
+    """d**2 / (2 * beta) where d = abs(input_ - target) is below beta, else d - beta / 2.
+
+    Girshick, arXiv:1504.08083.
+
+    Raises:
+        ValueError: the shapes differ, beta is negative, or the reduction is unknown.
+
+    >>> F.smooth_l1_loss(Tensor([1.0, 2.0]), Tensor([1.5, 4.0]), reduction=None)
+    Tensor([0.125, 1.5  ])
+    """
+    x, t = _paired("smooth_l1_loss", input_, target)
     size = jnp.abs(x - t)
-    if beta > 0:
-        size = jnp.where(size < beta, jnp.square(x - t) * (0.5 / beta), size - 0.5 * beta)
-    return reduced("smooth_l1_loss", size, reduction, input_)
+    divisor = jnp.where(beta == 0, 1.0, beta)  # of 0 no element is below beta
+    values = jnp.where(size < beta, jnp.square(x - t) * (0.5 / divisor), size - 0.5 * beta)
+    return reduced("smooth_l1_loss", values, reduction, input_)
 
 
-def huber_loss(
-    input_: Operand, target: Operand, /, delta: float = 1.0, reduction: Reduction = "mean"
-) -> Array:
-    """Squared difference / 2 up to delta, else delta * (absolute difference - delta / 2)."""
-    if delta <= 0:
+def _check_huber(input_: Operand, target: Operand, delta: Operand, reduction: Reduction) -> None:
+    if is_number(delta) and delta <= 0:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}.")
-    x, t = paired("huber_loss", input_, target)
+
+
+@op
+@checks(_check_huber)
+def huber_loss(
+    input_: Operand, target: Operand, delta: Operand = 1.0, reduction: Reduction = "mean"
+) -> Tensor:
+    """d**2 / 2 where d = abs(input_ - target) is up to delta, else delta * (d - delta / 2).
+
+    Huber, "Robust estimation of a location parameter", 1964.
+
+    Raises:
+        ValueError: the shapes differ, delta is not positive, or the reduction is unknown.
+
+    >>> F.huber_loss(Tensor([1.0, 2.0]), Tensor([1.5, 4.0]), reduction=None)
+    Tensor([0.125, 1.5  ])
+    """
+    x, t = _paired("huber_loss", input_, target)
     size = jnp.abs(x - t)
     values = jnp.where(size <= delta, 0.5 * jnp.square(x - t), delta * (size - 0.5 * delta))
     return reduced("huber_loss", values, reduction, input_)
 
 
-def binary_cross_entropy(
-    input_: Operand,
-    target: Operand,
-    weight: Operand | None = None,
-    /,
-    reduction: Reduction = "mean",
-    eps: float = 1e-7,
-) -> Array:
-    """Cross entropy of Bernoulli distributions given by probabilities."""
-    call = "binary_cross_entropy"
-    p, t = paired(call, input_, target)
-    # Bounded away from 0 and 1 in value alone: a saturated probability still gets a gradient.
-    p = p + jax.lax.stop_gradient(jnp.clip(p, eps, 1 - eps) - p)
-    values = -t * jnp.log(p) - (1 - t) * jnp.log1p(-p)
-    if weight is not None:
-        values = values * _broadcast(call, "weight", weight, p)
-    return reduced(call, values, reduction, input_)
-
-
-def hinge_loss(
-    input_: Operand, target: Operand, /, margin: float = 1.0, reduction: Reduction = "mean"
-) -> Array:
-    """max(0, margin - target * input), for targets 1 and -1."""
-    x, t = paired("hinge_loss", input_, target)
-    return reduced("hinge_loss", jax.nn.relu(margin - t * x), reduction, input_)
-
-
-def hinge_embedding_loss(
-    input_: Operand, target: Operand, /, margin: float = 1.0, reduction: Reduction = "mean"
-) -> Array:
-    """The input where the target is 1, max(0, margin - input) where it is -1."""
-    x, t = paired("hinge_embedding_loss", input_, target)
-    values = jnp.where(t != -1, x, 0) + jnp.where(t != 1, jax.nn.relu(margin - x), 0)
-    return reduced("hinge_embedding_loss", values, reduction, input_)
-
-
+@op
 def kl_div(
     input_: Operand,
     target: Operand,
-    /,
     reduction: Reduction | Literal["batchmean"] = "mean",
     log_target: bool = False,
-) -> Array:
-    """target * (log(target) - input), the input being a logarithm of probabilities."""
-    x, t = paired("kl_div", input_, target)
+) -> Tensor:
+    """target * (log(target) - input_): the divergence of the input from the target.
+
+    Args:
+        input_: logarithms of probabilities.
+        target: probabilities in the same shape, or with `log_target` their logarithms.
+        reduction: also "batchmean", the sum divided by the size of axis 0, which is the
+            divergence itself; "mean" divides by all sizes.
+
+    Raises:
+        ValueError: the shapes differ, or the reduction is unknown.
+
+    >>> F.kl_div(Tensor([[-1.0, -1.0]]), Tensor([[0.5, 0.5]]), "batchmean")
+    Tensor(0.3069)
+    """
+    x, t = _paired("kl_div", input_, target)
     if log_target:
         values = jnp.exp(t) * (t - x)
     else:
@@ -124,7 +146,112 @@ def kl_div(
     return reduced("kl_div", values, reduction, input_)
 
 
-def paired(call: str, input_: Operand, target: Operand) -> tuple[Array, Array]:
+@op
+def hinge_loss(
+    input_: Operand, target: Operand, margin: Operand = 1.0, reduction: Reduction = "mean"
+) -> Tensor:
+    """max(0, margin - target * input_), for targets 1 and -1.
+
+    The discriminator's loss of Lim & Ye, arXiv:1705.02894; one number can be the target.
+
+    Raises:
+        ValueError: the shapes differ, or the reduction is unknown.
+
+    >>> F.hinge_loss(Tensor([0.5, 2.0]), 1, reduction=None)
+    Tensor([0.5, 0. ])
+    """
+    x, t = _paired("hinge_loss", input_, target)
+    return reduced("hinge_loss", jax.nn.relu(margin - t * x), reduction, input_)
+
+
+@op
+def hinge_embedding_loss(
+    input_: Operand, target: Operand, margin: Operand = 1.0, reduction: Reduction = "mean"
+) -> Tensor:
+    """The input where the target is 1, max(0, margin - input_) where it is -1.
+
+    Raises:
+        ValueError: the shapes differ, or the reduction is unknown.
+
+    >>> F.hinge_embedding_loss(Tensor([0.5, 0.25]), Tensor([1.0, -1.0]), reduction=None)
+    Tensor([0.5 , 0.75])
+    """
+    x, t = _paired("hinge_embedding_loss", input_, target)
+    values = jnp.where(t != -1, x, 0) + jnp.where(t != 1, jax.nn.relu(margin - x), 0)
+    return reduced("hinge_embedding_loss", values, reduction, input_)
+
+
+@op
+def binary_cross_entropy(
+    input_: Operand,
+    target: Operand,
+    weight: Operand | None = None,
+    reduction: Reduction = "mean",
+    eps: Operand = 1e-07,
+) -> Tensor:
+    """Cross entropy of probabilities: -(target * log(p) + (1 - target) * log(1 - p)) * weight.
+
+    Of logits, `binary_cross_entropy_with_logits` is exact for all values.
+
+    Args:
+        input_: probabilities p, of any shape; 0 and 1 count as eps and 1 - eps, but their gradient
+            is not cut off.
+        target: probabilities in the same shape, or one number for all.
+        weight: factor of each loss; broadcast to the shape of the input.
+        eps: the bound.
+
+    Raises:
+        ValueError: the shapes differ, or the reduction is unknown.
+
+    >>> F.binary_cross_entropy(Tensor([0.5, 0.25]), Tensor([1.0, 0.0]), reduction=None)
+    Tensor([0.6931, 0.2877])
+    """
+    call = "binary_cross_entropy"
+    p, t = _paired(call, input_, target)
+    # Bounded away from 0 and 1 in value alone: a saturated probability still gets a gradient.
+    p = p + jax.lax.stop_gradient(jnp.clip(p, eps, 1 - eps) - p)
+    values = -t * jnp.log(p) - (1 - t) * jnp.log1p(-p)
+    if weight is not None:
+        values = values * _broadcast(call, "weight", weight, p)
+    return reduced(call, values, reduction, input_)
+
+
+@op
+def binary_cross_entropy_with_logits(
+    input_: Operand,
+    target: Operand,
+    weight: Operand | None = None,
+    pos_weight: Operand | None = None,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    """Cross entropy of probabilities sigmoid(input_), finite for every finite input.
+
+    -(pos_weight * target * log(sigmoid(x)) + (1 - target) * log(1 - sigmoid(x))) * weight
+
+    Args:
+        input_: logits, of any shape.
+        target: probabilities in the same shape, or one number for all.
+        weight: factor of each loss; broadcast to the shape of the input.
+        pos_weight: factor of the positive term; broadcast likewise.
+
+    Raises:
+        ValueError: the shapes differ, or the reduction is unknown.
+
+    >>> F.binary_cross_entropy_with_logits(Tensor([0.0, 100.0]), Tensor([1.0, 1.0]), reduction=None)
+    Tensor([0.6931, 0.    ])
+    """
+    call = "binary_cross_entropy_with_logits"
+    x, t = _paired(call, input_, target)
+    positive = -t * jax.nn.log_sigmoid(x)
+    if pos_weight is not None:
+        positive = positive * _broadcast(call, "pos_weight", pos_weight, x)
+    values = positive - (1 - t) * jax.nn.log_sigmoid(-x)
+    if weight is not None:
+        values = values * _broadcast(call, "weight", weight, x)
+    return reduced(call, values, reduction, input_)
+
+
+def _paired(call: str, input_: Operand, target: Operand) -> tuple[Array, Array]:
     """Input and target in the precision to compute in; a target that is one number is broadcast."""
     x, t = wide(input_), wide(target)
     if t.ndim and t.shape != x.shape:

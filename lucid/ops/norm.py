@@ -3,40 +3,50 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 
-from lucid._core.typing import Array, Operand
+from lucid._core.arguments import is_number, is_whole
+from lucid._core.declaration import checks, op
+from lucid._core.typing import Array, Exponent, Operand, Shape
 from lucid.ops.precision import narrowed, wide
 
+if TYPE_CHECKING:
+    from lucid._core.tensor import Tensor
 
+__all__ = ["global_response_norm", "group_norm", "layer_norm", "normalize"]
+
+
+@op
 def batch_norm(
-    x: Array,
-    mean: Array,
-    var: Array,
-    weight: Array | None,
-    bias: Array | None,
-    /,
-    eps: float,
-) -> Array:
+    input_: Operand,
+    running_mean: Operand | None,
+    running_var: Operand | None,
+    weight: Operand | None,
+    bias: Operand | None,
+    eps: Operand,
+) -> Tensor:
     """Normalise each channel, axis 1, with the given statistics."""
-    _check_channels("batch_norm", x, mean, var, weight, bias)
-    y = (wide(x) - _channels(mean, x)) * jax.lax.rsqrt(_channels(var, x) + eps)
+    x = jnp.asarray(input_)
+    _check_channels("batch_norm", x, running_mean, running_var, weight, bias)
+    y = (wide(x) - _channels(running_mean, x)) * jax.lax.rsqrt(_channels(running_var, x) + eps)
     return narrowed(_affine(y, weight, bias), x)
 
 
+@op
 def batch_norm_training(
-    x: Array,
-    running_mean: Array | None,
-    running_var: Array | None,
-    weight: Array | None,
-    bias: Array | None,
+    input_: Operand,
+    running_mean: Operand | None,
+    running_var: Operand | None,
+    weight: Operand | None,
+    bias: Operand | None,
     momentum: Operand,
-    /,
-    eps: float,
-) -> tuple[Array, Array | None, Array | None]:
+    eps: Operand,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Normalise each channel, axis 1, with its own statistics; returns the new running ones too."""
+    x = jnp.asarray(input_)
     _check_channels("batch_norm", x, running_mean, running_var, weight, bias)
     n = math.prod(x.shape) // x.shape[1] if x.shape[1] else 0
     if n == 1:
@@ -53,17 +63,18 @@ def batch_norm_training(
     return y, new_mean, new_var
 
 
+@op
 def instance_norm_training(
-    x: Array,
-    running_mean: Array | None,
-    running_var: Array | None,
-    weight: Array | None,
-    bias: Array | None,
+    input_: Operand,
+    running_mean: Operand | None,
+    running_var: Operand | None,
+    weight: Operand | None,
+    bias: Operand | None,
     momentum: Operand,
-    /,
-    eps: float,
-) -> tuple[Array, Array | None, Array | None]:
+    eps: Operand,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Normalise each channel of each sample over its positions; new running statistics too."""
+    x = jnp.asarray(input_)
     _check_channels("instance_norm", x, running_mean, running_var, weight, bias)
     n = math.prod(x.shape[2:])
     if n == 1:
@@ -80,22 +91,34 @@ def instance_norm_training(
     return y, new_mean, _moved(running_var, var * (n / (n - 1)), momentum)
 
 
+@op
 def layer_norm(
-    x: Array,
-    weight: Array | None,
-    bias: Array | None,
-    /,
-    normalized_shape: tuple[int, ...],
-    eps: float,
-) -> Array:
-    """Normalise each sample over its last axes."""
-    rank = len(normalized_shape)
-    if rank == 0 or x.shape[-rank:] != normalized_shape:
+    input_: Operand,
+    normalized_shape: Shape,
+    weight: Operand | None = None,
+    bias: Operand | None = None,
+    eps: Operand = 1e-05,
+) -> Tensor:
+    """Normalise each sample over its last axes; Ba et al., arXiv:1607.06450.
+
+    Shape: (*, *normalized_shape), unchanged; weight and bias have the shape `normalized_shape`.
+
+    Raises:
+        ValueError: sizes do not match.
+
+    >>> F.layer_norm(Tensor([[1.0, 3.0]]), 2, eps=0.0)
+    Tensor([[-1.,  1.]])
+    """
+    x = jnp.asarray(input_)
+    single = hasattr(normalized_shape, "__index__")
+    shape = (int(normalized_shape),) if single else tuple(normalized_shape)
+    rank = len(shape)
+    if rank == 0 or x.shape[-rank:] != shape:
         raise ValueError(
-            f"layer_norm: the last axes of the input must be normalized_shape={normalized_shape}, "
+            f"layer_norm: the last axes of the input must be normalized_shape={shape}, "
             f"got input shape {x.shape}."
         )
-    _check_sizes("layer_norm", {"weight": weight, "bias": bias}, normalized_shape)
+    _check_sizes("layer_norm", {"weight": weight, "bias": bias}, shape)
     y, _, _ = _standardised(wide(x), tuple(range(-rank, 0)), eps)
     if weight is not None:
         y = y * wide(weight)
@@ -104,10 +127,25 @@ def layer_norm(
     return narrowed(y, x)
 
 
+@op
 def group_norm(
-    x: Array, weight: Array | None, bias: Array | None, /, num_groups: int, eps: float
-) -> Array:
-    """Normalise each group of channels of each sample."""
+    input_: Operand,
+    num_groups: int,
+    weight: Operand | None = None,
+    bias: Operand | None = None,
+    eps: Operand = 1e-05,
+) -> Tensor:
+    """Normalise each group of channels of each sample; Wu & He, arXiv:1803.08494.
+
+    Shape: (N, C, *), unchanged; weight and bias (C,)
+
+    Raises:
+        ValueError: sizes do not match, or `num_groups` does not divide C.
+
+    >>> F.group_norm(Tensor([[1.0, 3.0, 5.0, 9.0]]), 2, eps=0.0)
+    Tensor([[-1.,  1., -1.,  1.]])
+    """
+    x = jnp.asarray(input_)
     _check_channels("group_norm", x, None, None, weight, bias)
     if num_groups < 1 or x.shape[1] % num_groups:
         raise ValueError(
@@ -119,37 +157,75 @@ def group_norm(
     return narrowed(_affine(y.reshape(x.shape), weight, bias), x)
 
 
-def normalize(x: Operand, /, ord: float, axis: int, eps: float) -> Array:
-    """`x` divided by its norm along `axis`, or by `eps` where that is larger."""
-    if ord <= 0:
-        raise ValueError(f"normalize: ord must be positive, got {ord}.")
-    size = jnp.abs(wide(x))
-    if math.isinf(ord):
-        norm = jnp.max(size, axis, keepdims=True)
-    else:
-        total = jnp.sum(size**ord, axis, keepdims=True)
-        # The root has no derivative at 0; there the norm counts as constant.
-        norm = jnp.where(total > 0, jnp.where(total > 0, total, 1) ** (1 / ord), 0)
-    return narrowed(wide(x) / jnp.maximum(norm, eps), x)
+@op
+def global_response_norm(
+    input_: Operand, gamma: Operand, beta: Operand, eps: Operand = 1e-06
+) -> Tensor:
+    """x + gamma * x * s + beta, where s is the norm of a channel divided by the mean of all norms.
 
+    Woo et al., arXiv:2301.00808.
 
-def global_response_norm(x: Array, gamma: Array, beta: Array, /, eps: float) -> Array:
-    """Scale each channel by its share of all channels' norms, and add the input."""
-    _check_channels("global_response_norm", x, None, None, gamma.reshape(-1), beta.reshape(-1))
-    total = jnp.sum(jnp.square(wide(x)), tuple(range(2, x.ndim)), keepdims=True)
-    norm = jnp.where(total > 0, jnp.sqrt(jnp.where(total > 0, total, 1)), 0)
+    Shape: (N, C, *), unchanged; gamma and beta hold C values.
+
+    Raises:
+        ValueError: sizes do not match.
+
+    >>> F.global_response_norm(Tensor([[[3.0], [1.0]]]), lucid.ones(2), lucid.zeros(2), eps=0.0)
+    Tensor([[[7.5],
+             [1.5]]])
+    """
+    x, scale, shift = jnp.asarray(input_), jnp.ravel(gamma), jnp.ravel(beta)
+    _check_channels("global_response_norm", x, None, None, scale, shift)
+    norm = vector_norm(wide(x), 2, tuple(range(2, x.ndim)))
     share = norm / (jnp.mean(norm, 1, keepdims=True) + eps)
-    return narrowed(_affine(wide(x) * share, gamma.reshape(-1), beta.reshape(-1)) + wide(x), x)
+    return narrowed(_affine(wide(x) * share, scale, shift) + wide(x), x)
+
+
+def _check_normalize(input_: Operand, ord: Operand, axis: int, eps: Operand) -> None:
+    if is_number(ord) and ord <= 0:
+        raise ValueError(f"normalize: ord must be positive, got {ord}.")
+
+
+@op
+@checks(_check_normalize)
+def normalize(input_: Operand, ord: Exponent = 2, axis: int = 1, eps: Operand = 1e-12) -> Tensor:
+    """x / max(norm(x), eps), with the norm of order `ord` along `axis`.
+
+    Raises:
+        ValueError: `ord` is not positive.
+
+    >>> F.normalize(Tensor([[3.0, 4.0]]))
+    Tensor([[0.6, 0.8]])
+    """
+    x = wide(input_)
+    return narrowed(x / jnp.maximum(vector_norm(x, ord, axis), eps), input_)
+
+
+def vector_norm(x: Array, ord: Exponent, axis: int | tuple[int, ...]) -> Array:
+    """The norm of order `ord`, also inf, along `axis`, which stays; at 0 its gradient is 0."""
+    size = jnp.abs(x)
+    if is_whole(ord):
+        return _root_of_sum(size, int(ord), axis)
+    largest = jnp.max(size, axis, keepdims=True)
+    finite = jnp.where(jnp.isinf(ord), 2.0, ord)
+    return jnp.where(jnp.isinf(ord), largest, _root_of_sum(size, finite, axis))
+
+
+def _root_of_sum(size: Array, ord: Exponent, axis: int | tuple[int, ...]) -> Array:
+    total = jnp.sum(size**ord, axis, keepdims=True)
+    # The root has no derivative at 0; there the norm counts as constant.
+    return jnp.where(total > 0, jnp.where(total > 0, total, 1) ** (1 / ord), 0)
 
 
 def _check_channels(
     call: str,
-    x: Array,
-    mean: Array | None,
-    var: Array | None,
-    weight: Array | None,
-    bias: Array | None,
+    x: Operand,
+    mean: Operand | None,
+    var: Operand | None,
+    weight: Operand | None,
+    bias: Operand | None,
 ) -> None:
+    x = jnp.asarray(x)
     if x.ndim < 2:
         raise ValueError(f"{call}: the input must have 2 axes or more, got shape {x.shape}.")
     if (mean is None) != (var is None):
@@ -158,13 +234,13 @@ def _check_channels(
     _check_sizes(call, named, x.shape[1:2])
 
 
-def _check_sizes(call: str, named: dict[str, Array | None], shape: tuple[int, ...]) -> None:
+def _check_sizes(call: str, named: dict[str, Operand | None], shape: tuple[int, ...]) -> None:
     for name, value in named.items():
-        if value is not None and value.shape != shape:
-            raise ValueError(f"{call}: {name} must have shape {shape}, got {value.shape}.")
+        if value is not None and jnp.shape(value) != shape:
+            raise ValueError(f"{call}: {name} must have shape {shape}, got {jnp.shape(value)}.")
 
 
-def _standardised(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Array, Array]:
+def _standardised(x: Array, axes: tuple[int, ...], eps: Operand) -> tuple[Array, Array, Array]:
     """`x` with mean 0 and variance 1 over `axes`, and its mean and population variance."""
     mean = jnp.mean(x, axes, keepdims=True)
     centred = x - mean
@@ -172,18 +248,18 @@ def _standardised(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, A
     return centred * jax.lax.rsqrt(var + eps), mean, var
 
 
-def _moved(running: Array, new: Array, momentum: Operand) -> Array:
-    new = jax.lax.stop_gradient(new)
+def _moved(running: Operand, new: Array, momentum: Operand) -> Array:
+    running, new = jnp.asarray(running), jax.lax.stop_gradient(new)
     return (running + momentum * (new - running)).astype(running.dtype)
 
 
-def _affine(y: Array, weight: Array | None, bias: Array | None) -> Array:
+def _affine(y: Array, weight: Operand | None, bias: Operand | None) -> Array:
     """`y * weight + bias` along the channels, axis 1."""
     if weight is not None:
         y = y * _channels(weight, y)
     return y if bias is None else y + _channels(bias, y)
 
 
-def _channels(value: Array, like: Array) -> Array:
+def _channels(value: Operand, like: Array) -> Array:
     """A value per channel, shaped to be broadcast along axis 1 of `like`."""
     return wide(value).reshape(-1, *(1,) * (like.ndim - 2))

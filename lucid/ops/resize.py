@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from lucid._core.typing import Array, Size, ntuple
+from lucid._core.declaration import op
+from lucid._core.typing import Array, Operand, Size, ntuple
 from lucid.ops.precision import narrowed, wide
+
+if TYPE_CHECKING:
+    from lucid._core.tensor import Tensor
+
+__all__ = ["interpolate", "pixel_shuffle", "pixel_unshuffle"]
 
 Mode = Literal["nearest", "linear", "bilinear", "bicubic", "trilinear"]
 Scale = float | Sequence[float]
@@ -26,15 +32,20 @@ _RANKS = {
 _CUBIC = -0.75  # the parameter a of Keys, "Cubic convolution interpolation", 1981; PyTorch's value
 
 
+@op
 def interpolate(
-    x: Array,
-    /,
-    size: Size | None,
-    scale_factor: Scale | None,
-    mode: Mode,
-    align_corners: bool,
-) -> Array:
-    """`x` (N, C, *spatial) resampled to another spatial size."""
+    input_: Operand,
+    size: Size | None = None,
+    mode: Mode = "bilinear",
+    align_corners: bool = False,
+    scale_factor: Scale | None = None,
+) -> Tensor:
+    """Resample to another spatial size; arguments, shapes and errors as in `nn.Upsample`.
+
+    >>> F.interpolate(Tensor([[[[1.0, 3.0]]]]), size=(1, 4))
+    Tensor([[[[1. , 1.5, 2.5, 3. ]]]])
+    """
+    x = jnp.asarray(input_)
     rank = x.ndim - 2
     _check(mode, rank, x.shape, align_corners)
     sizes, ratios = _sizes(x.shape[2:], size, scale_factor)
@@ -49,9 +60,19 @@ def interpolate(
     return narrowed(y, x)
 
 
-def pixel_shuffle(x: Array, /, upscale_factor: int) -> Array:
-    """(*, C * r * r, H, W) -> (*, C, H * r, W * r); Shi et al., arXiv:1609.05158."""
-    r = upscale_factor
+@op
+def pixel_shuffle(input_: Operand, upscale_factor: int) -> Tensor:
+    """Channels become positions: (*, C * r * r, H, W) -> (*, C, H * r, W * r).
+
+    Shi et al., arXiv:1609.05158.
+
+    Raises:
+        ValueError: the channels are not divisible by r * r.
+
+    >>> F.pixel_shuffle(lucid.zeros(1, 8, 2, 2), 2).shape
+    (1, 2, 4, 4)
+    """
+    x, r = jnp.asarray(input_), upscale_factor
     if x.ndim < 3 or r < 1 or x.shape[-3] % (r * r):
         raise ValueError(
             f"pixel_shuffle: the channels must be divisible by upscale_factor ** 2 = {r * r}, got "
@@ -64,9 +85,17 @@ def pixel_shuffle(x: Array, /, upscale_factor: int) -> Array:
     return y.transpose(order).reshape(*batch, channels // (r * r), height * r, width * r)
 
 
-def pixel_unshuffle(x: Array, /, downscale_factor: int) -> Array:
-    """(*, C, H * r, W * r) -> (*, C * r * r, H, W); undoes `pixel_shuffle`."""
-    r = downscale_factor
+@op
+def pixel_unshuffle(input_: Operand, downscale_factor: int) -> Tensor:
+    """Positions become channels: (*, C, H * r, W * r) -> (*, C * r * r, H, W).
+
+    Raises:
+        ValueError: height or width is not divisible by r.
+
+    >>> F.pixel_unshuffle(lucid.zeros(1, 2, 4, 4), 2).shape
+    (1, 8, 2, 2)
+    """
+    x, r = jnp.asarray(input_), downscale_factor
     if x.ndim < 3 or r < 1 or x.shape[-2] % r or x.shape[-1] % r:
         raise ValueError(
             f"pixel_unshuffle: height and width must be divisible by downscale_factor={r}, got "

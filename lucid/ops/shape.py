@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lucid._core.declaration import op
-from lucid._core.typing import Axis, Operand, Shape
+from lucid._core.typing import Axis, DType, Operand, Shape
 
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
@@ -219,6 +219,12 @@ def pad(
     Tensor([0., 1., 2., 0., 0.])
     """
     return jnp.pad(a, pad_width, constant_values=value)
+
+
+@op
+def full(shape: tuple[int, ...], fill_value: Operand, dtype: DType) -> Tensor:
+    """`fill_value`, broadcast to a shape."""
+    return jnp.full(shape, fill_value, dtype)
 
 
 @op

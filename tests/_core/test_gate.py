@@ -36,3 +36,10 @@ def test_apply_passes_none():
     x = leaf(2)
     apply(maybe, x, None).backward()
     assert x.grad.tolist() == [1, 1]
+
+
+def test_apply_of_a_declared_function_is_its_call():
+    x = leaf(3)
+    y = apply(lucid.clip, x, min_value=0.0)
+    assert y.tolist() == lucid.clip(x, 0.0).tolist()
+    assert lucid.jit(lambda x: apply(lucid.exp, x))(x).requires_grad

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from lucid import random
+from lucid._core.arguments import is_number
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Operand
 from lucid.ops import dropout as ops
 
 
-def dropout(input_: Operand, p: float = 0.5, training: bool = True) -> Tensor:
+def dropout(input_: Operand, p: Operand = 0.5, training: bool = True) -> Tensor:
     """Zeros with probability `p`, each element on its own; the rest is divided by 1 - p.
 
     The input itself without `training`. Srivastava et al., JMLR 15, 2014.
@@ -26,7 +27,7 @@ def dropout(input_: Operand, p: float = 0.5, training: bool = True) -> Tensor:
     return _dropped(x, p, training, tuple(range(x.ndim)))
 
 
-def dropout1d(input_: Operand, p: float = 0.5, training: bool = True) -> Tensor:
+def dropout1d(input_: Operand, p: Operand = 0.5, training: bool = True) -> Tensor:
     """Whole channels of (N, C, L) or (C, L) zero with probability `p`; see `dropout`.
 
     Raises:
@@ -38,7 +39,7 @@ def dropout1d(input_: Operand, p: float = 0.5, training: bool = True) -> Tensor:
     return _dropped_channels(1, input_, p, training)
 
 
-def dropout2d(input_: Operand, p: float = 0.5, training: bool = True) -> Tensor:
+def dropout2d(input_: Operand, p: Operand = 0.5, training: bool = True) -> Tensor:
     """Whole channels of (N, C, H, W) or (C, H, W) zero with probability `p`; see `dropout`.
 
     Tompson et al., arXiv:1411.4280.
@@ -52,7 +53,7 @@ def dropout2d(input_: Operand, p: float = 0.5, training: bool = True) -> Tensor:
     return _dropped_channels(2, input_, p, training)
 
 
-def dropout3d(input_: Operand, p: float = 0.5, training: bool = True) -> Tensor:
+def dropout3d(input_: Operand, p: Operand = 0.5, training: bool = True) -> Tensor:
     """Whole channels of (N, C, D, H, W) or (C, D, H, W) zero with probability `p`; see `dropout`.
 
     Raises:
@@ -64,7 +65,7 @@ def dropout3d(input_: Operand, p: float = 0.5, training: bool = True) -> Tensor:
     return _dropped_channels(3, input_, p, training)
 
 
-def alpha_dropout(input_: Operand, p: float = 0.5, training: bool = True) -> Tensor:
+def alpha_dropout(input_: Operand, p: Operand = 0.5, training: bool = True) -> Tensor:
     """Sets to SELU's lower bound with probability `p`, and keeps mean 0 and variance 1.
 
     The input itself without `training`. Klambauer et al., arXiv:1706.02515.
@@ -77,11 +78,11 @@ def alpha_dropout(input_: Operand, p: float = 0.5, training: bool = True) -> Ten
     (True, True)
     """
     x = _checked("alpha_dropout", p, input_)
-    return _drawn(ops.alpha_dropout, x, p=p) if training and p else x
+    return _drawn(ops.alpha_dropout, x, p) if _drops(p, training) else x
 
 
 def drop_path(
-    input_: Operand, p: float = 0.1, scale_by_keep: bool = True, training: bool = True
+    input_: Operand, p: Operand = 0.1, scale_by_keep: bool = True, training: bool = True
 ) -> Tensor:
     """Whole samples, along axis 0, zero with probability `p`; Huang et al., arXiv:1603.09382.
 
@@ -100,7 +101,7 @@ def drop_path(
 
 
 def drop_block(
-    input_: Operand, block_size: int, p: float = 0.1, eps: float = 1e-07, training: bool = True
+    input_: Operand, block_size: int, p: Operand = 0.1, eps: Operand = 1e-07, training: bool = True
 ) -> Tensor:
     """Squares of an image zero, about a share `p` of it; Ghiasi et al., arXiv:1810.12890.
 
@@ -124,22 +125,26 @@ def drop_block(
             f"drop_block: squares of side {block_size} need an input (N, C, H, W) of at least that "
             f"size, got shape {x.shape}."
         )
-    return _drawn(ops.drop_block, x, block_size=block_size, p=p, eps=eps) if training and p else x
+    if not _drops(p, training):
+        return x
+    return _drawn(ops.drop_block, x, p, eps, block_size=block_size)
 
 
-def _checked(call: str, p: float, input_: Operand) -> Tensor:
-    if not 0 <= p <= 1:
+def _checked(call: str, p: Operand, input_: Operand) -> Tensor:
+    if is_number(p) and not 0 <= p <= 1:
         raise ValueError(f"{call}: p must be from 0 to 1, got {p}.")
     return input_ if isinstance(input_, Tensor) else Tensor(input_)
 
 
 def _dropped(
-    x: Tensor, p: float, training: bool, axes: tuple[int, ...], rescale: bool = True
+    x: Tensor, p: Operand, training: bool, axes: tuple[int, ...], rescale: bool = True
 ) -> Tensor:
-    return _drawn(ops.dropout, x, p=p, axes=axes, rescale=rescale) if training and p else x
+    if not _drops(p, training):
+        return x
+    return _drawn(ops.dropout, x, p, axes=axes, rescale=rescale)
 
 
-def _dropped_channels(rank: int, input_: Operand, p: float, training: bool) -> Tensor:
+def _dropped_channels(rank: int, input_: Operand, p: Operand, training: bool) -> Tensor:
     x = _checked(f"dropout{rank}d", p, input_)
     if x.ndim not in (rank + 1, rank + 2):
         raise ValueError(
@@ -149,5 +154,9 @@ def _dropped_channels(rank: int, input_: Operand, p: float, training: bool) -> T
     return _dropped(x, p, training, tuple(range(x.ndim - rank)))
 
 
-def _drawn(sample: Any, x: Tensor, **static: Any) -> Tensor:
-    return random.default_generator().draw(sample, x, **static)
+def _drops(p: Operand, training: bool) -> bool:
+    return training and not (is_number(p) and p == 0)
+
+
+def _drawn(sample: Any, *operands: Operand, **static: Any) -> Tensor:
+    return random.default_generator().draw(sample, *operands, **static)

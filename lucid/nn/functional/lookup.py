@@ -7,10 +7,9 @@ from typing import Any
 import jax.numpy as jnp
 
 from lucid._core.arrays import canonical_dtype
-from lucid._core.gate import apply
 from lucid._core.mode import no_grad
 from lucid._core.tensor import Tensor
-from lucid._core.typing import DType, Operand
+from lucid._core.typing import DType, Exponent, Operand
 from lucid.ops import lookup
 
 
@@ -18,8 +17,8 @@ def embedding(
     input_: Operand,
     weight: Operand,
     padding_idx: int | None = None,
-    max_norm: float | None = None,
-    norm_type: float = 2.0,
+    max_norm: Operand | None = None,
+    norm_type: Exponent = 2.0,
 ) -> Tensor:
     """The rows of `weight` that the integers of `input_` name.
 
@@ -48,10 +47,8 @@ def embedding(
                 f"got {type(weight).__name__}."
             )
         with no_grad():
-            weight.data = apply(
-                lookup.renormalised, weight, input_, max_norm=max_norm, norm_type=norm_type
-            )
-    return apply(lookup.embedding, input_, weight, padding_idx=padding_idx)
+            weight.data = lookup.renormalised(weight, input_, max_norm, norm_type)
+    return lookup.embedding(input_, weight, padding_idx)
 
 
 def one_hot(input_: Operand, num_classes: int = -1, dtype: DType = None) -> Tensor:
@@ -74,4 +71,4 @@ def one_hot(input_: Operand, num_classes: int = -1, dtype: DType = None) -> Tens
     data: Any = input_.data if isinstance(input_, Tensor) else input_
     classes = int(jnp.max(data)) + 1 if num_classes == -1 else num_classes
     kind = canonical_dtype(int if dtype is None else dtype)
-    return apply(lookup.one_hot, input_, num_classes=classes, dtype=kind)
+    return lookup.one_hot(input_, classes, kind)

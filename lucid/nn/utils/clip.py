@@ -34,7 +34,8 @@ def get_total_norm(parameters: Iterable[Tensor] | Tensor, norm_type: float = 2) 
     Tensor(5.)
     """
     grads = [tensor.grad.data for tensor in _with_grad(parameters)]
-    return Tensor(_norm(grads, norm_type=_order("get_total_norm", norm_type)))
+    order = _order("get_total_norm", norm_type)
+    return Tensor(_norm(grads, order, fixed=_fixed(order)))
 
 
 def grad_norm(parameters: Iterable[Tensor] | Tensor, norm_type: float = 2) -> Tensor:
@@ -78,13 +79,9 @@ def clip_grad_norm(
     >>> w.grad
     Tensor([0.6, 0.8])
     """
-    tensors = _with_grad(parameters)
-    norm, clipped = _clip_norm(
-        [tensor.grad.data for tensor in tensors],
-        _number(max_norm),
-        _number(eps),
-        norm_type=_order("clip_grad_norm", norm_type),
-    )
+    tensors, order = _with_grad(parameters), _order("clip_grad_norm", norm_type)
+    grads = [tensor.grad.data for tensor in tensors]
+    norm, clipped = _clip_norm(grads, _number(max_norm), _number(eps), order, fixed=_fixed(order))
     _assign(tensors, clipped)
     return Tensor(norm)
 
@@ -130,23 +127,29 @@ def _order(call: str, norm_type: float) -> float:
     return float(norm_type)
 
 
-@functools.partial(jax.jit, static_argnames="norm_type")
-def _norm(grads: list[Array], *, norm_type: float) -> Array:
+def _fixed(order: float) -> float | None:
+    """The order if it chooses a program of its own; all others share one."""
+    return order if order.is_integer() or math.isinf(order) else None
+
+
+@functools.partial(jax.jit, static_argnames="fixed")
+def _norm(grads: list[Array], order: Any, *, fixed: float | None) -> Array:
     if not grads:
         return jnp.zeros(())
     sizes = [jnp.abs(wide(g)) for g in grads]
-    if norm_type == math.inf:
+    if fixed == math.inf:
         return functools.reduce(jnp.maximum, [jnp.max(size, initial=0) for size in sizes])
-    if norm_type == 2:
+    if fixed == 2:
         return jnp.sqrt(sum(jnp.sum(size * size) for size in sizes))
-    return sum(jnp.sum(size**norm_type) for size in sizes) ** (1 / norm_type)
+    power = order if fixed is None else fixed
+    return sum(jnp.sum(size**power) for size in sizes) ** (1 / power)
 
 
-@functools.partial(jax.jit, static_argnames="norm_type")
+@functools.partial(jax.jit, static_argnames="fixed")
 def _clip_norm(
-    grads: list[Array], max_norm: Any, eps: Any, *, norm_type: float
+    grads: list[Array], max_norm: Any, eps: Any, order: Any, *, fixed: float | None
 ) -> tuple[Array, list[Array]]:
-    norm = _norm(grads, norm_type=norm_type)
+    norm = _norm(grads, order, fixed=fixed)
     factor = jnp.minimum(max_norm / (norm + eps), 1)
     return norm, [narrowed(wide(g) * factor, g) for g in grads]
 
