@@ -7,7 +7,7 @@ All but `from_dlpack` take `dtype` (float32 or int32 by default), `requires_grad
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Unpack, cast
+from typing import Any, Protocol, Unpack, cast
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,15 @@ import numpy as np
 from lucid._core.arrays import canonical_dtype, find_device
 from lucid._core.methods import as_shape
 from lucid._core.tensor import Tensor
-from lucid._core.typing import Array, DType, Operand, Options, Scalar, Shape
+from lucid._core.typing import Array, Device, DType, Operand, Options, Scalar, Shape
+
+
+class HasDLPack(Protocol):
+    """An array that lends its memory to other libraries, by the DLPack protocol."""
+
+    def __dlpack__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+    def __dlpack_device__(self) -> tuple[Any, int]: ...
 
 
 def _build(make: Callable[..., Array], options: Options, default_dtype: DType = None) -> Tensor:
@@ -34,8 +42,8 @@ def tensor(
     data: Any,
     requires_grad: bool = False,
     keep_grad: bool = False,
-    dtype: DType | None = None,
-    device: str | jax.Device | None = None,
+    dtype: DType = None,
+    device: str | Device | None = None,
 ) -> Tensor:
     """A Tensor of `data`; see `Tensor`.
 
@@ -45,7 +53,7 @@ def tensor(
     return Tensor(data, requires_grad, keep_grad, dtype, device)
 
 
-def from_dlpack(data: Any) -> Tensor:
+def from_dlpack(data: HasDLPack) -> Tensor:
     """A Tensor in the memory of another library's array: what changes the one changes the other.
 
     It is a copy where JAX cannot take the array as it lies: with gaps between the elements, at an

@@ -32,18 +32,16 @@ follows a Flatten.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
-from lucid._core.arrays import as_array
+from lucid._core.arrays import as_array, staged
+from lucid._core.closing import close_over
 from lucid._core.mode import state as thread
-from lucid._core.op import Op
 from lucid._core.tensor import Tensor
-from lucid._core.trace import StandIn, as_float
 from lucid._core.typing import Array
 from lucid.nn.module import Module
 
@@ -107,6 +105,11 @@ def functionalize(module: Module) -> tuple[Callable[..., Any], State]:
 
     def pure(state: State, *args: Any, **kwargs: Any) -> tuple[Any, State]:
         output, written = _call(module, state, args, kwargs)
+        leaves = _leaves((state, args, kwargs))
+        if thread.capture is None and (
+            any(isinstance(_array_of(leaf), jax.core.Tracer) for leaf in leaves) or staged()
+        ):  # inside a transformation of JAX, which wants arrays
+            output = jax.tree.map(_array_of, output, is_leaf=_is_tensor)
         return output, {**state, **written}
 
     return pure, state_of(module)
@@ -119,53 +122,6 @@ def state_of(module: Module) -> State:
     ['bias', 'weight']
     """
     return {name: tensor.data for name, tensor in _tensors(module).items()}
-
-
-class _Substitution:
-    """Stands in for a capture: the Tensors of a Module have the values that it was given."""
-
-    def __init__(self, stand_ins: dict[int, StandIn]) -> None:
-        self.stand_ins = stand_ins
-        self.outer = thread.capture
-
-    def note(self, tensor: Tensor) -> None:
-        """Nothing: what the call makes may be kept."""
-
-    def stand_in(self, tensor: Tensor) -> Any:
-        found = self.stand_ins.get(id(tensor))
-        if found is not None:
-            return found
-        outer = self.outer
-        return tensor if outer is None or tensor._born is outer else outer.stand_in(tensor)
-
-    def enter(self, op: Op, inputs: Sequence[Any]) -> tuple[Callable[..., Any], Sequence[Any]]:
-        cells = [x._cell() if isinstance(x, Tensor) else x for x in inputs]
-        return (op.run, cells) if self.outer is None else self.outer.enter(op, cells)
-
-    def entered(self, module: Any) -> AbstractContextManager[Any]:
-        if self.outer is None:
-            return jax.named_scope(type(module).__name__)
-        return self.outer.entered(module)
-
-    def host(self, array: Any) -> Any:
-        return array if self.outer is None else self.outer.host(array)
-
-    def touch(self, module: Any) -> None:
-        if self.outer is not None:
-            self.outer.touch(module)
-
-    def adopt(self, module: Any) -> None:
-        if self.outer is not None:
-            self.outer.adopt(module)
-
-    def watch(self, optimizer: Any) -> None:
-        if self.outer is not None:
-            self.outer.watch(optimizer)
-
-    def number(self, holder: dict[str, Any], name: str) -> Any:
-        if self.outer is not None:
-            return self.outer.number(holder, name)
-        return as_float(holder[name])
 
 
 def _tensors(module: Module) -> dict[str, Tensor]:
@@ -191,32 +147,13 @@ def _call(
             + "\n  ".join(problems)
         )
     lifted = any(isinstance(leaf, Tensor) for leaf in _leaves((state, args, kwargs)))
-    substitution = _Substitution({})
-    cells = {name: value._cell() for name, value in values.items()}
-    before = thread.capture
-    thread.capture = substitution
-    try:
-        stand_ins = {}
-        for name, cell in cells.items():
-            stand_in = stand_ins[name] = StandIn(tensors[name], cell._data, None)
-            stand_in._requires_grad = cell._requires_grad
-            edge = cell._edge()
-            if edge is not None:
-                stand_in._node, stand_in._index = edge
-            substitution.stand_ins[id(tensors[name])] = stand_in
-        args, kwargs = jax.tree.map(_as_tensor, (args, kwargs), is_leaf=_is_tensor)
-        returned = module(*args, **kwargs)
-        leaves, treedef = jax.tree.flatten(returned, is_leaf=_is_tensor)
-        outputs = [leaf._cell() if isinstance(leaf, Tensor) else leaf for leaf in leaves]
-    finally:
-        thread.capture = before
-    results = [
-        Tensor._wrap(y._data, *(y._edge() or ())) if isinstance(y, Tensor) else y for y in outputs
-    ]
+    args, kwargs = jax.tree.map(_as_tensor, (args, kwargs), is_leaf=_is_tensor)
+    pure = close_over(module, list(tensors.values()))
+    output, written = pure([values.get(name) for name in tensors], args, kwargs)
     if not lifted:
-        results = [y.data if isinstance(y, Tensor) else y for y in results]
-    written = {name: s.value for name, s in stand_ins.items() if s.data_written}
-    return jax.tree.unflatten(treedef, results), written
+        output = jax.tree.map(_array_of, output, is_leaf=_is_tensor)
+    names = list(tensors)
+    return output, {names[i]: array for i, array in written.items()}
 
 
 def _is_tensor(value: Any) -> bool:
@@ -229,3 +166,7 @@ def _leaves(tree: Any) -> list[Any]:
 
 def _as_tensor(value: Any) -> Any:
     return Tensor(value) if isinstance(value, (jax.Array, np.ndarray)) else value
+
+
+def _array_of(value: Any) -> Any:
+    return value.data if isinstance(value, Tensor) else value

@@ -125,7 +125,6 @@ def _key(seed: int) -> np.ndarray[Any, Any]:
     return np.array([seed >> 32, seed & 0xFFFFFFFF], np.uint32)
 
 
-@functools.cache
 def default_generator() -> Generator:
     """The generator that is used where none is named; made at its first use.
 
@@ -136,6 +135,11 @@ def default_generator() -> Generator:
     >>> bool((lucid.rand(2) == first).all())
     True
     """
+    return _default_generator()
+
+
+@functools.cache
+def _default_generator() -> Generator:
     capture, state.capture = state.capture, None  # it belongs to no program that is being traced
     try:
         with jax.ensure_compile_time_eval():

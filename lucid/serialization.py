@@ -24,6 +24,7 @@ import numpy as np
 
 from lucid._core.arrays import from_host
 from lucid._core.files import write_whole
+from lucid._core.mode import lock
 from lucid._core.tensor import Tensor
 
 _STRUCTURE = "lucid.structure"
@@ -34,12 +35,16 @@ _LARGEST_RATIO = 100
 def save(obj: Any, path: str | os.PathLike[str]) -> Path:
     """Write a Tensor, a state_dict, or a nested checkpoint of both, whole or not at all.
 
+    A Module, an optimizer or whatever else has a `state_dict` is written as that. So one call
+    takes a model and its optimizer together, of one step, also while another thread trains.
+
     The file is written beside its place and moved there at the end: whenever the process dies, the
     old file or the new one is there. An array that is held twice, as by tied parameters, is
     written once. Arrays in the memory of the CPU are written from where they lie.
 
     Args:
-        obj: Tensors, arrays, numbers, strings, None, and dictionaries, lists and tuples of them.
+        obj: Tensors, arrays, numbers, strings, None, what has a `state_dict`, and dictionaries,
+            lists and tuples of them.
         path: ends in `.npz` or `.safetensors`.
 
     Returns:
@@ -60,7 +65,8 @@ def save(obj: Any, path: str | os.PathLike[str]) -> Path:
     suffix = _suffix(path)
     arrays: dict[str, Any] = {}
     try:
-        structure = json.dumps(_take_apart(obj, "", arrays, {}))
+        with lock:  # all of one step
+            structure = json.dumps(_take_apart(obj, "", arrays, {}))
     except RecursionError:
         raise ValueError(
             "save: the checkpoint holds itself, or is nested too deeply. Pass a flatter one."
@@ -126,6 +132,8 @@ def _suffix(path: Path) -> str:
 
 def _take_apart(obj: Any, name: str, arrays: dict[str, Any], seen: dict[int, str]) -> Any:
     """`obj` as JSON; its arrays go into `arrays` under their dotted names."""
+    if callable(getattr(obj, "state_dict", None)):
+        obj = obj.state_dict()
     data = obj.data if isinstance(obj, Tensor) else obj
     if isinstance(data, (jax.Array, np.ndarray)) and _is_number(data.dtype):
         if id(data) not in seen:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
+import jax.extend.core
 import numpy as np
 
-from lucid._core.typing import Array, DType
+from lucid._core.typing import Array, Device, DType
 
 # lucid's names of dtypes, next to NumPy's own.
 Int8 = Char = np.dtype("int8")
@@ -42,7 +43,7 @@ def canonical_dtype(dtype: DType) -> np.dtype[Any]:
     return canonical
 
 
-def find_device(device: str | jax.Device) -> jax.Device:
+def find_device(device: str | Device) -> Device:
     """The device named "cpu", "gpu", "tpu", or "gpu:1" for the second one.
 
     Raises:
@@ -61,27 +62,33 @@ def find_device(device: str | jax.Device) -> jax.Device:
         ) from None
 
 
-def is_device_name(name: Any) -> bool:
-    """Whether `name` is spelled like a device, present or not."""
-    return isinstance(name, str) and name.partition(":")[0] in ("cpu", "gpu", "tpu", "cuda", "rocm")
+def is_device(value: object) -> TypeGuard[str | Device]:
+    """Whether `value` is a device or spelled like one, present or not."""
+    if isinstance(value, str):
+        return value.partition(":")[0] in ("cpu", "gpu", "tpu", "cuda", "rocm")
+    return isinstance(value, jax.Device)
 
 
-def _all_devices() -> list[jax.Device]:
+def _all_devices() -> list[Device]:
     devices = list(jax.devices())
     if devices[0].platform != "cpu":
         devices += jax.devices("cpu")
     return devices
 
 
-def device_name(device: jax.Device) -> str:
+def device_name(device: Device) -> str:
     """The name that `find_device` takes for `device`."""
     index = jax.devices(device.platform).index(device)
     return device.platform if index == 0 else f"{device.platform}:{index}"
 
 
-def as_array(
-    data: Any, dtype: DType | None = None, device: str | jax.Device | None = None
-) -> Array:
+def device_of(array: Array) -> str:
+    """The name of the device of an array; the platform's name if it lies on several."""
+    devices = list(array.devices())
+    return device_name(devices[0]) if len(devices) == 1 else devices[0].platform
+
+
+def as_array(data: Any, dtype: DType = None, device: str | Device | None = None) -> Array:
     """`data` as a jax array that shares no memory with NumPy.
 
     Raises:
@@ -117,7 +124,7 @@ def _as_numpy(data: Any) -> np.ndarray[Any, Any]:
 
 
 def from_host(
-    host: np.ndarray[Any, Any], dtype: np.dtype[Any] | None = None, device: jax.Device | None = None
+    host: np.ndarray[Any, Any], dtype: np.dtype[Any] | None = None, device: Device | None = None
 ) -> Array:
     """A NumPy array as a jax array, which may keep its memory: nothing may change it any more.
 
@@ -158,3 +165,14 @@ def _kind(dtype: Any) -> int:
     """Larger if a dtype holds more kinds of numbers: truth values, integers, reals, all."""
     kinds = (np.bool_, np.integer, np.floating, np.complexfloating)
     return [jax.numpy.issubdtype(dtype, kind) for kind in kinds].index(True)
+
+
+def staged() -> bool:
+    """Whether JAX traces what runs now, although no operand shows it."""
+    return _trace_state() != _EAGER and isinstance(jax.numpy.zeros(()), jax.core.Tracer)
+
+
+_trace_state: Any = getattr(jax.extend.core, "get_opaque_trace_state", None) or getattr(
+    jax.core, "get_opaque_trace_state", None
+)
+_EAGER = _trace_state()

@@ -341,16 +341,22 @@ def in_place(function: Any, /) -> Any:
 
 
 def publish(namespace: Mapping[str, Any], names: Sequence[str]) -> None:
-    """Let declared functions know the module that users see them in; help and pickle ask for it."""
+    """Let functions know the module that users see them in; help and pickle ask for it.
+
+    Not classes: where one was defined, `inspect` looks for its source.
+    """
     for name in names:
         value = namespace[name]
-        if hasattr(value, "declaration"):
+        if inspect.isfunction(value) and value.__name__ == name:  # a second name is none to show
             value.__module__, value.__qualname__ = namespace["__name__"], name
 
 
 def publish_methods(cls: type, module: str, name: str) -> None:
-    """The same for the methods of a class that users see as `name` of `module`."""
+    """The same for the methods of a class that users see as `name` of `module`.
+
+    Declared functions among them that are public themselves are published after this.
+    """
     for attribute, value in vars(cls).items():
-        if inspect.isfunction(value) and "<locals>" in value.__qualname__:
+        if inspect.isfunction(value):
             value.__name__, value.__qualname__ = attribute, f"{name}.{attribute}"
             value.__module__ = module

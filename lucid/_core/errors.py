@@ -8,6 +8,7 @@ import linecache
 import os
 import re
 import sys
+import sysconfig
 from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
@@ -18,6 +19,10 @@ _LIBRARIES = tuple(
     os.path.dirname(os.path.abspath(path)) + os.sep
     for path in (os.path.dirname(__file__), jax.__file__)
 )
+
+# Where the code lies that is no user's.
+_PATHS = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+INSTALLED = (*_LIBRARIES, *(path + os.sep for path in _PATHS), "<frozen ")
 
 
 class JitError(RuntimeError):
@@ -83,7 +88,7 @@ def explain(error: Exception, name: str, operands: Sequence[Any]) -> None:
 
 
 def drop_advice(error: BaseException) -> None:
-    """Take off JAX's note on its own traceback."""
+    """Take JAX's advice on its own traceback off an error."""
     notes = getattr(error, "__notes__", None)
     if notes:
         notes[:] = [note for note in notes if "JAX_TRACEBACK_FILTERING" not in note]

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from lucid._core.errors import explain
-from lucid._core.mode import state
+from lucid._core.mode import lock, state
 from lucid._core.op import Op
 from lucid._core.static import frozen, keep, refuse_static, static_key
 from lucid._core.tape import record
@@ -36,22 +36,31 @@ def run(op: Op, *inputs: Any) -> Any:
     if state.capture is not None:
         execute, given = state.capture.enter(op, inputs)
     tensor: Variable | None = None
-    recorded = False
+    recorded = owned = False
     arrays = []
     for x in given:
         if isinstance(x, Variable):
             tensor = x
             recorded = recorded or x._requires_grad
-            arrays.append(x._data)
+            data = x._data
+            owned = owned or x._shared is not data
+            arrays.append(data)
         else:
             if type(x) not in _operands:
                 _admit(op, inputs, x)
             arrays.append(x)
     node = None
+    recorded = recorded and state.grad_enabled
+    if owned and (recorded or not op.compiled):  # the arrays are kept
+        arrays = [x._share() if isinstance(x, Variable) else x for x in given]
+        owned = False
     try:
-        if recorded and state.grad_enabled:
+        if recorded:
             edges = [x._edge() if isinstance(x, Variable) else None for x in given]
             outputs, node = record(op, arrays, edges)
+        elif owned:  # by a compiled step, which another thread may run
+            with lock:
+                outputs = execute(*[x._data if isinstance(x, Variable) else x for x in given])
         else:
             outputs = execute(*arrays)
     except Exception as error:

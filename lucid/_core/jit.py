@@ -6,19 +6,28 @@ import collections
 import functools
 import inspect
 import logging
+import re
+import sys
 import threading
 import types
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, overload
 
 import jax
 import numpy as np
 
+from lucid._core import tree
+from lucid._core.closing import Arguments
 from lucid._core.errors import JitError, drop_advice, user_line
 from lucid._core.mode import state
-from lucid._core.program import Arguments, Program, Static, is_leaf
+from lucid._core.program import Program
+from lucid._core.static import refuse_static, static_key
 from lucid._core.tensor import Tensor
+from lucid._core.tree import Static
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _log = logging.getLogger("lucid.jit")
 _MANY = 5  # traces of one function after which a warning names what keeps changing
@@ -40,12 +49,12 @@ class CacheInfo(NamedTuple):
     max_programs: int
 
 
-class Jitted:
+class Jitted(Generic[P, R]):
     """An imperative function, method or Module that runs as compiled programs; see `jit`."""
 
     def __init__(
         self,
-        fn: Callable[..., Any],
+        fn: Callable[P, R],
         donate: bool = True,
         static_argnames: str | Sequence[str] = (),
         max_cache_entries: int = 8,
@@ -67,51 +76,62 @@ class Jitted:
         functools.update_wrapper(self, fn, updated=())
         self.__name__: str = getattr(fn, "__name__", type(fn).__name__)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if state.capture is not None:  # a part of the program around it
             return self._fn(*args, **kwargs)
         arguments, key = self._take_apart(args, kwargs)
-        program = self._find(key)
+        program = self._find(key, arguments)
         if program is not None:
             self._hits += 1
-            return program(arguments)
-        with self._lock:
-            program = self._find(key)  # another thread may have been faster
-            if program is not None:
-                return program(arguments)
-            self._misses += 1
-            self._explain(key)
-            try:
-                program = Program(self._fn, arguments, self._donate)
-                result = program.first_call(arguments)
-            except _VALUE_NEEDED as error:
-                drop_advice(error)
-                raise JitError(
-                    f"{user_line(error.__traceback__)} needs the value of a Tensor, which does not "
-                    "exist while the function is compiled. Return the Tensor and look at it "
-                    "outside, or choose with lucid.where."
-                ) from error
-            except ValueError as error:
-                drop_advice(error)
-                if "read-only" not in str(error):
-                    raise
-                raise JitError(
-                    f"{user_line(error.__traceback__)} changes a NumPy array in place that the "
-                    "compiled function reads; the change would happen only while it is traced. "
-                    "Use a Tensor, or change the array outside."
-                ) from error
-            except Exception as error:
-                drop_advice(error)
-                raise
-            self._programs.setdefault(key, []).append(program)
-            self._evict()
-            return result
+        else:
+            with self._lock:
+                program = self._find(key, arguments)  # another thread may have been faster
+                if program is None:
+                    return self._first_call(key, arguments)
+        result: R = program(arguments)
+        return result
 
+    def _first_call(self, key: Any, arguments: Arguments) -> R:
+        self._misses += 1
+        self._explain(key, arguments)
+        try:
+            program = Program(self._fn, arguments, self._donate)
+            result: R = program.first_call(arguments)
+        except _VALUE_NEEDED as error:
+            drop_advice(error)
+            raise JitError(
+                f"{user_line(error.__traceback__)} needs the value of a Tensor, which does not "
+                "exist while the function is compiled. Return the Tensor and look at it "
+                "outside, or choose with lucid.where."
+            ) from error
+        except Exception as error:
+            drop_advice(error)
+            raise
+        self._programs.setdefault(key, []).append(program)
+        self._evict()
+        return result
+
+    # The programs stay behind: a copy traces anew.
+    def __reduce__(self) -> Any:
+        name = getattr(self._fn, "__qualname__", "")
+        found: Any = sys.modules.get(getattr(self._fn, "__module__", ""))
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        if found is self:
+            return name  # a decorated function, which its name leads to
+        return Jitted, (self._fn, self._donate, tuple(self._static_argnames), self._max)
+
+    @overload
+    def __get__(self, instance: None, owner: type | None = None) -> Jitted[P, R]: ...
+    @overload
+    def __get__(self, instance: object, owner: type | None = None) -> Callable[..., R]: ...
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.__dict__["_fn"], name)
+        if "_fn" not in self.__dict__:
+            raise AttributeError(name)
+        return getattr(self._fn, name)
 
     def __repr__(self) -> str:
         return f"lucid.jit({self._fn!r})"
@@ -124,14 +144,15 @@ class Jitted:
     def lower(self, *args: Any, **kwargs: Any) -> jax.stages.Lowered:
         """The program for these arguments before compilation, without running it."""
         arguments, key = self._take_apart(args, kwargs)
-        program = self._find(key) or Program(self._fn, arguments, self._donate)
+        program = self._find(key, arguments) or Program(self._fn, arguments, self._donate)
         return program.run.lower(*program.inputs(arguments))
 
     def _take_apart(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Arguments, Any]:
         """The arguments, and the part of the signature that they make up."""
         if self._static_argnames:
             args, kwargs = self._mark_static(args, kwargs)
-        leaves, treedef = jax.tree.flatten((args, kwargs), is_leaf=is_leaf)
+        leaves, structure = tree.flatten([*args, *kwargs.values()])
+        names = tuple(kwargs)
         traced: list[int] = []
         repeated: dict[int, int] = {}
         seen: dict[int, int] = {}
@@ -144,20 +165,31 @@ class Jitted:
                     signature.append(first)
                     continue
                 data = leaf._data
-                signature.append((data.shape, data.dtype, leaf._requires_grad))
+                signature.append((data.shape, data.dtype, leaf._requires_grad, *_more(leaf)))
                 traced.append(i)
             elif isinstance(leaf, (jax.Array, np.ndarray, np.generic)):
                 signature.append((leaf.shape, leaf.dtype))
                 traced.append(i)
+            elif type(leaf) is tree.Static:
+                signature.append(("static", static_key(leaf.value)))
             else:
-                signature.append((type(leaf), leaf))
-        key = (treedef, tuple(signature), state.grad_enabled, jax.config.read("jax_enable_x64"))
-        return Arguments(treedef, leaves, traced, repeated), key
+                signature.append(static_key(leaf))
+        key = (
+            structure,
+            names,
+            tuple(signature),
+            state.grad_enabled,
+            jax.config.read("jax_enable_x64"),
+        )
+        return Arguments(structure, names, leaves, traced, repeated), key
 
     def _mark_static(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         names = list(inspect.signature(self._fn).parameters)
+        for name, value in (*zip(names, args, strict=False), *kwargs.items()):
+            if name in self._static_argnames:
+                refuse_static(self.__name__, name, value)
         marked = tuple(
             Static(arg) if name in self._static_argnames else arg
             for name, arg in zip(names, args, strict=False)
@@ -165,7 +197,7 @@ class Jitted:
         named = {n: Static(v) if n in self._static_argnames else v for n, v in kwargs.items()}
         return (*marked, *args[len(marked) :]), named
 
-    def _find(self, key: Any) -> Program | None:
+    def _find(self, key: Any, arguments: Arguments) -> Program | None:
         try:
             programs = self._programs.get(key, ())
         except TypeError as error:
@@ -174,7 +206,7 @@ class Jitted:
                 f"and must be hashable ({error})."
             ) from None
         for program in programs:
-            if program.fits():
+            if program.fits(arguments):
                 return program
         return None
 
@@ -187,11 +219,11 @@ class Jitted:
 
     # --- Telling why a function is traced again ---
 
-    def _explain(self, key: Any) -> None:
+    def _explain(self, key: Any, arguments: Arguments) -> None:
         if not self._programs:
             _log.debug("%s: traced for the first time", self.__name__)
             return
-        what = self._difference(key)
+        what = self._difference(key, arguments)
         self._reasons[what] += 1
         _log.debug("%s: traced again, because %s changed", self.__name__, what)
         if self._reasons[what] == _MANY:
@@ -199,33 +231,61 @@ class Jitted:
                 f"lucid.jit: {self.__name__} was traced {_MANY} times because {what} changed. Each "
                 "trace compiles a program; pass what changes as a Tensor of one shape.",
                 RuntimeWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
-    def _difference(self, key: Any) -> str:
+    def _difference(self, key: Any, arguments: Arguments) -> str:
         if key in self._programs:
-            return self._programs[key][-1].change() or "the state"
+            return self._programs[key][-1].change(arguments) or "the state"
         before = next(reversed(self._programs))
-        if before[0] != key[0]:
+        if before[:2] != key[:2]:
             return "the structure of the arguments"
-        if before[1] != key[1]:
-            at = next(i for i, (a, b) in enumerate(zip(before[1], key[1], strict=True)) if a != b)
-            return f"argument {self._argument_name(key[0], at)}"
-        return "grad mode" if before[2] != key[2] else "JAX's 64-bit mode"
+        if before[2] != key[2]:
+            at = next(i for i, (a, b) in enumerate(zip(before[2], key[2], strict=True)) if a != b)
+            return f"argument {self._argument_name(arguments, at)}"
+        return "grad mode" if before[3] != key[3] else "JAX's 64-bit mode"
 
-    def _argument_name(self, treedef: Any, at: int) -> str:
-        tree = jax.tree.unflatten(treedef, list(range(treedef.num_leaves)))
-        paths = jax.tree_util.tree_leaves_with_path(tree)
-        path = next(path for path, i in paths if i == at)
-        position = path[1]
-        if isinstance(position, jax.tree_util.SequenceKey):
-            names = list(inspect.signature(self._fn).parameters)
-            name = names[position.idx] if position.idx < len(names) else str(position.idx)
-        else:
-            name = str(position.key)
-        return f'"{name}"{jax.tree_util.keystr(path[2:])}'
+    def _argument_name(self, arguments: Arguments, at: int) -> str:
+        parts = _PATH.match(tree.paths(arguments.structure)[at])
+        assert parts is not None
+        number, rest = int(parts[1]), parts[2]
+        names = list(inspect.signature(self._fn).parameters)
+        n = arguments.structure.treedef.num_nodes and len(
+            jax.tree.unflatten(
+                arguments.structure.treedef, range(arguments.structure.treedef.num_leaves)
+            )
+        ) - len(arguments.names)
+        names[n:] = arguments.names or names[n:]
+        name = names[number] if number < len(names) else str(number)
+        return f'"{name}"{rest}'
 
 
+_PATH = re.compile(r"\[(\d+)\](.*)")
+
+
+def _more(tensor: Tensor) -> tuple[Any, ...]:
+    """What a program depends on of an argument that has been on a tape."""
+    if tensor._hooks is None and tensor._node is None:
+        return ()
+    return tensor._node is None, tensor._keep_grad, tuple(tensor._hooks or ())
+
+
+@overload
+def jit(
+    fn: Callable[P, R],
+    *,
+    donate: bool = True,
+    static_argnames: str | Sequence[str] = (),
+    max_cache_entries: int = 8,
+) -> Jitted[P, R]: ...
+@overload
+def jit(
+    fn: None = None,
+    *,
+    donate: bool = True,
+    static_argnames: str | Sequence[str] = (),
+    max_cache_entries: int = 8,
+) -> Callable[[Callable[P, R]], Jitted[P, R]]: ...
 def jit(
     fn: Callable[..., Any] | None = None,
     *,
@@ -235,27 +295,45 @@ def jit(
 ) -> Any:
     """Compile an imperative function, such as a whole training step, into one XLA program.
 
-    Limits: Python code runs only while the function is traced (twice, at the first call with a
-    signature), so values of Tensors cannot steer it, and nothing but Tensors and hyperparameters
-    of optimizers keeps what it is set to. A broken rule raises `JitError` with your line.
+    **The rule of Python values.** Python code runs while the function is traced, twice at the
+    first call with a signature, and its values become constants of the program: a number is one
+    too, so pass a Tensor for what changes often. The function is traced again when
 
-    Nothing is declared: every Tensor that the function reads or writes is found, with its
-    gradient: parameters, buffers, optimizer state, learning rates, the random generator, whatever
-    is reached through closures, globals and objects. A call gathers them, runs the program and
-    writes the new values back. Changed shapes, dtypes, static arguments, attributes of Modules,
-    `requires_grad` or grad mode lead to another program, and so do variables of the function's
-    closure or module that stand for another object; changed values do not. What lists and other
-    objects hold is looked at while the function is traced, and then no more.
+    - an argument that is no Tensor or array has another type or value, or a Tensor another shape,
+      dtype, `requires_grad` or place on a tape;
+    - a global, a closure variable, or an attribute of a Python module or class that the function,
+      or a Python function that it calls, reads stands for another object or plain value;
+    - an attribute of a Module or a flag of an optimizer changes, or `requires_grad`, hooks or grad
+      mode. Hyperparameters of optimizers are inputs: another number compiles nothing.
+
+    Not watched are: what lists, dictionaries and plain objects hold; code of installed packages
+    and of the standard library; and where Python cannot find a function's source, variables are
+    told from attributes by name only.
+
+    What would happen only while the function is traced is refused: Python branches on values of
+    Tensors, `global` and `nonlocal` assignments, draws from `random` or `numpy.random`, hooks that
+    stay, Tensors that are stored somewhere, NumPy arrays that are changed. While other threads
+    run, a draw counts as the function's own only if its source speaks of one.
+
+    **State.** Nothing is declared: every Tensor that the function reads or writes is found, with
+    its gradient: parameters, buffers, optimizer state, learning rates, the random generator,
+    arguments, NumPy arrays, whatever is reached through closures, globals and objects. A call
+    gathers them, runs the program and puts all new values in place at once: who looks meanwhile,
+    from another thread or after an interrupt, sees the state before the step or after it. Steps
+    that write the same state take turns.
 
     Args:
         fn: a function, a method or a Module; without it, `jit` returns a decorator. Arguments are
-            pytrees: Tensors and arrays are traced, all else is part of the signature, by value.
-        donate: reuse the memory of Tensors that get new data, unless something else holds it too.
+            pytrees: Tensors and arrays are traced, all else is part of the signature, by type and
+            value. Dictionaries keep their order.
+        donate: reuse the memory of Tensors that get new data. What was handed out of them (`data`,
+            `detach`, `state_dict`, a NumPy view, ...) is never reused: the next step copies it.
         static_argnames: arguments that are part of the signature whatever they are.
         max_cache_entries: how many programs are kept; the oldest goes first.
 
     Raises:
-        JitError: when called, if the function breaks a rule.
+        JitError: when called, if the function breaks a rule; the message has your line.
+        TypeError: when called, if a static argument is a Tensor, an array, or not hashable.
 
     >>> model, target = nn.Linear(3, 1), lucid.ones(8, 1)
     >>> optimizer = lucid.optim.SGD(model.parameters(), lr=0.1)
@@ -281,7 +359,7 @@ def jit(
     return Jitted(fn, donate, static_argnames, max_cache_entries)
 
 
-def compile(target: Callable[..., Any], *, max_cache_entries: int = 8) -> Jitted:
+def compile(target: Callable[P, R], *, max_cache_entries: int = 8) -> Jitted[P, R]:
     """lucid 2's name for `jit(target)`.
 
     >>> lucid.compile(nn.Linear(3, 1))(lucid.zeros(2, 3)).shape

@@ -3,19 +3,63 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import ContextDecorator
-from typing import Any, Self, TypeVar
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ContextDecorator
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+
+if TYPE_CHECKING:
+    from lucid._core.op import Op
+    from lucid._core.variable import Variable
+
+
+class Trace(Protocol):
+    """What happens to Tensors, Modules and hyperparameters while a function is traced."""
+
+    def note(self, tensor: Variable) -> None:
+        """A Tensor is made."""
+
+    def stand_in(self, tensor: Variable) -> Variable:
+        """What holds the value of a Tensor that was made elsewhere."""
+
+    def enter(self, op: Op, inputs: Sequence[Any]) -> tuple[Callable[..., Any], Sequence[Any]]:
+        """What computes an operation on arrays, and its operands as the trace sees them."""
+
+    def host(self, array: Any) -> Any:
+        """The value of a NumPy array; anything else as it is."""
+
+    def number(self, holder: dict[str, Any], name: str) -> Any:
+        """The value of a hyperparameter."""
+
+    def entered(self, module: Any) -> AbstractContextManager[Any]:
+        """The context of a Module's call."""
+
+    def touch(self, module: Any) -> None:
+        """Attributes of a Module are read or about to be changed."""
+
+    def adopt(self, module: Any) -> None:
+        """A Module is made."""
+
+    def watch(self, optimizer: Any) -> None:
+        """The flags of an optimizer are read."""
+
+    def device(self, tensor: Variable) -> str | None:
+        """The device of a Tensor; None if the trace does not know it."""
 
 
 class _ThreadState(threading.local):
-    """What a thread is doing: whether operations are recorded, and into which trace values go."""
+    """What a thread is doing."""
 
-    grad_enabled: bool = True
-    capture: Any = None
+    grad_enabled: bool = True  # whether operations are recorded
+    capture: Trace | None = None  # into which trace values go
+    stepping: bool = False  # whether a compiled step has looked at its state and not yet run
 
 
 state = _ThreadState()
+
+# Held while state that several threads share is read and replaced: while a compiled program takes
+# its state, runs and puts the new one in place, and while anyone else takes an array that such a
+# program may reuse. A signal handler may come in again.
+lock = threading.RLock()
 
 
 _F = TypeVar("_F", bound=Callable[..., Any])

@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
 
 
-def tensor_repr(tensor: Tensor) -> str:
+def tensor_repr(tensor: Tensor, name: str) -> str:
     """Values, then what is not the default: dtype, device, and where a gradient flows."""
-    name = type(tensor).__name__
     data = tensor.data
     notes = []
     if isinstance(data, jax.core.Tracer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import jax
 import numpy as np
@@ -19,9 +19,12 @@ from lucid._core.methods import Methods
 from lucid._core.mode import state
 from lucid._core.op import Op, is_inexact
 from lucid._core.repr import tensor_repr
-from lucid._core.typing import Array, DType
+from lucid._core.typing import Array, Device, DType
 from lucid._core.variable import Variable
 from lucid.ops import indexing
+
+if TYPE_CHECKING:
+    from lucid import creation, random
 
 _new = object.__new__
 
@@ -54,19 +57,20 @@ class Tensor(Variable, Methods):
     # NumPy leaves `array + tensor` to `Tensor.__radd__`.
     __array_ufunc__ = None
 
-    # Constructors under the class's name; `lucid.random` and `lucid.creation` assign them.
-    randn: ClassVar[Callable[..., Tensor]]
-    rand: ClassVar[Callable[..., Tensor]]
-    zeros: ClassVar[Callable[..., Tensor]]
-    ones: ClassVar[Callable[..., Tensor]]
+    if TYPE_CHECKING:
+        # Constructors under the class's name, which these modules assign.
+        randn = staticmethod(random.randn)
+        rand = staticmethod(random.rand)
+        zeros = staticmethod(creation.zeros)
+        ones = staticmethod(creation.ones)
 
     def __init__(
         self,
         data: Any,
         requires_grad: bool = False,
         keep_grad: bool = False,
-        dtype: DType | None = None,
-        device: str | jax.Device | None = None,
+        dtype: DType = None,
+        device: str | Device | None = None,
     ) -> None:
         array = arrays.as_array(_visible(data), dtype, device)
         if requires_grad:
@@ -78,11 +82,13 @@ class Tensor(Variable, Methods):
     @property
     def data(self) -> Array:
         """The jax array. Assigning replaces it without recording."""
-        return self._cell()._data
+        cell = self._cell()
+        data = cell._data
+        return data if cell._shared is data else cell._share()
 
     @data.setter
     def data(self, value: Any) -> None:
-        self._cell()._data = arrays.as_array(_visible(value))
+        self._cell()._put(arrays.as_array(_visible(value)))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -107,8 +113,9 @@ class Tensor(Variable, Methods):
     @property
     def device(self) -> str:
         """The name of the device; the platform's name if the array lies on several."""
-        devices = list(self.data.devices())
-        return arrays.device_name(devices[0]) if len(devices) == 1 else devices[0].platform
+        if state.capture is not None and (known := state.capture.device(self)) is not None:
+            return known
+        return arrays.device_of(self._cell()._data)
 
     @property
     def T(self) -> Tensor:
@@ -257,7 +264,7 @@ class Tensor(Variable, Methods):
     @staticmethod
     def _wrap(data: Array, node: Any = None, index: int = 0) -> Tensor:
         tensor = _new(Tensor)
-        tensor._data = data
+        tensor._data = tensor._shared = data
         tensor._grad = tensor._hooks = None
         tensor._keep_grad = False
         tensor._born = state.capture
@@ -289,7 +296,7 @@ class Tensor(Variable, Methods):
                 )
             result = result.astype(self.dtype)
         cell = self._cell()
-        cell._data = result._data
+        cell._put(result._data)
         if result._requires_grad:
             keeps = cell._keep_grad
             self.keep_grad = False  # of the value that goes
@@ -379,18 +386,21 @@ class Tensor(Variable, Methods):
             )
         return int(self.data.item())
 
-    def to(self, target: DType | str | jax.Device) -> Tensor:
+    def to(self, target: str | Device | DType) -> Tensor:
         """This Tensor on another device or in another dtype; recorded.
 
         >>> Tensor([1.5]).to("cpu").to("int32")
         Tensor([1], dtype=int32)
         """
-        if isinstance(target, jax.Device) or arrays.is_device_name(target):
-            traced = isinstance(self._data, jax.core.Tracer)
-            source = None if traced else self._data.sharding
-            moved: Tensor = run(_transfer(arrays.find_device(target), source), self)
+        if arrays.is_device(target):
+            device, data = arrays.find_device(target), self._cell()._data
+            traced = isinstance(data, jax.core.Tracer)
+            if not traced and data.devices() == {device}:
+                return self
+            moved: Tensor = run(_transfer(device, None if traced else data.sharding), self)
             return moved
-        return self.astype(target)
+        dtype = cast(DType, target)
+        return self if arrays.canonical_dtype(dtype) == self.dtype else self.astype(dtype)
 
     def cpu(self) -> Tensor:
         """This Tensor in the memory of the CPU."""
@@ -406,7 +416,7 @@ class Tensor(Variable, Methods):
             raise hints.missing("Tensor", hints.TENSOR, name, self)
 
     def __repr__(self) -> str:
-        return tensor_repr(self)
+        return tensor_repr(self, type(self).__name__)
 
     def __str__(self) -> str:
         if state.capture is not None:
@@ -449,7 +459,7 @@ def _arrays_in(index: Any) -> Any:
 
 
 @functools.cache
-def _transfer(device: jax.Device, source: Any) -> Op:
+def _transfer(device: Device, source: Any) -> Op:
     # Not compiled, since a compiled program leaves its results on the device of its operands.
     # The source is where the gradient goes.
     move = functools.partial(jax.device_put, device=device, src=source)
@@ -470,7 +480,7 @@ def _initialise(
     tensor: Tensor, data: Any, requires_grad: bool = False, keep_grad: bool = False
 ) -> None:
     """Set all slots of a leaf."""
-    tensor._data = data
+    tensor._data = tensor._shared = data
     tensor._grad = tensor._hooks = tensor._node = None
     tensor._index = 0
     tensor._requires_grad, tensor._keep_grad = requires_grad, keep_grad
@@ -495,3 +505,4 @@ def register_pytree(cls: type[Tensor]) -> None:
 
 register_pytree(Tensor)
 publish_methods(Methods, "lucid", "Tensor")
+publish_methods(Tensor, "lucid", "Tensor")

@@ -17,28 +17,46 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from lucid._core import arrays
 from lucid._core.errors import JitError, Place, definition, user_line, user_place
 from lucid._core.mode import state
 from lucid._core.op import Op
+from lucid._core.repr import tensor_repr
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Array
+from lucid._core.variable import Variable
 
 
 class StandIn(Tensor):
     """What a trace sees of a Tensor from outside: a leaf, and a record of what happened to it."""
 
-    __slots__ = ("data_written", "grad_read", "grad_written", "gradient", "owner", "place", "value")
+    __slots__ = (
+        "data_written",
+        "device_read",
+        "grad_read",
+        "grad_written",
+        "gradient",
+        "needs_grad",
+        "owner",
+        "place",
+        "toggled",
+        "value",
+    )
 
     def __init__(self, owner: Tensor, value: Array, gradient: Tensor | None) -> None:
         self.owner = owner
         self.value = value
         self.gradient = gradient
         self.place: Place | None = None  # where it was last written
-        self.data_written = self.grad_read = self.grad_written = False
-        self._hooks = owner._hooks
+        self.toggled: Place | None = None  # where its `requires_grad` was last set
+        self.data_written = self.grad_read = self.grad_written = self.device_read = False
+        self._hooks = None if owner._hooks is None else dict(owner._hooks)
         self._node, self._index = None, 0
-        self._requires_grad, self._keep_grad = owner._requires_grad, owner._keep_grad
+        self.needs_grad, self._keep_grad = owner._requires_grad, owner._keep_grad
         self._born = state.capture
+
+    def __repr__(self) -> str:
+        return tensor_repr(self, "Tensor")
 
     @property  # a slot of Tensor, observed here
     def _data(self) -> Array:
@@ -49,6 +67,25 @@ class StandIn(Tensor):
         self.value = value
         self.data_written = True
         self.place = user_place()
+
+    @property  # a slot of Tensor, observed here
+    def _requires_grad(self) -> bool:
+        return self.needs_grad
+
+    @_requires_grad.setter
+    def _requires_grad(self, value: bool) -> None:
+        self.needs_grad = value
+        self.toggled = user_place()
+
+    @property  # a slot of Tensor: what a trace holds is never reused under it
+    def _shared(self) -> Array:
+        return self.value
+
+    def _share(self) -> Array:
+        return self.value
+
+    def _put(self, data: Array) -> None:
+        self._data = data
 
     @property  # a slot of Tensor, observed here
     def _grad(self) -> Tensor | None:
@@ -74,8 +111,16 @@ class Number(NamedTuple):
         return as_float(self.holder[self.name])
 
 
+class Host(NamedTuple):
+    """A NumPy array that a trace met, as it was then, and what the trace computes with."""
+
+    array: np.ndarray[Any, Any]
+    before: np.ndarray[Any, Any]
+    value: Any
+
+
 class Values(NamedTuple):
-    """Traced values for all that a capture found, in its order."""
+    """Traced values for all that a trace found, in its order."""
 
     data: Sequence[Array]
     grads: Sequence[Array | None]
@@ -83,7 +128,70 @@ class Values(NamedTuple):
     hosts: Sequence[Array]
 
 
-class Capture:
+class Substitution:
+    """A trace in which some Tensors have other values; all else is as it is around it."""
+
+    def __init__(self) -> None:
+        self.stand_ins: dict[int, StandIn] = {}
+        self.outer = state.capture
+
+    @contextlib.contextmanager
+    def active(self) -> Iterator[None]:
+        """Make this the trace of the current thread."""
+        before = state.capture
+        state.capture = self
+        try:
+            yield
+        finally:
+            state.capture = before
+
+    def note(self, tensor: Variable) -> None:
+        """Nothing: what the call makes may be kept."""
+
+    def stand_in(self, tensor: Variable) -> Variable:
+        """The stand-in of a Tensor that has one; the Tensor itself otherwise."""
+        found = self.stand_ins.get(id(tensor))
+        if found is not None:
+            return found
+        outer = self.outer
+        return tensor if outer is None or tensor._born is outer else outer.stand_in(tensor)
+
+    def enter(self, op: Op, inputs: Sequence[Any]) -> tuple[Callable[..., Any], Sequence[Any]]:
+        """What computes an operation on arrays, and its operands as the trace sees them."""
+        cells = [x._cell() if isinstance(x, Variable) else x for x in inputs]
+        return (op.run, cells) if self.outer is None else self.outer.enter(op, cells)
+
+    def host(self, array: Any) -> Any:
+        """As around the trace, like all that follows."""
+        return array if self.outer is None else self.outer.host(array)
+
+    def number(self, holder: dict[str, Any], name: str) -> Any:
+        if self.outer is not None:
+            return self.outer.number(holder, name)
+        return as_float(holder[name])
+
+    def entered(self, module: Any) -> AbstractContextManager[Any]:
+        if self.outer is None:
+            return jax.named_scope(type(module).__name__)
+        return self.outer.entered(module)
+
+    def touch(self, module: Any) -> None:
+        if self.outer is not None:
+            self.outer.touch(module)
+
+    def adopt(self, module: Any) -> None:
+        if self.outer is not None:
+            self.outer.adopt(module)
+
+    def watch(self, optimizer: Any) -> None:
+        if self.outer is not None:
+            self.outer.watch(optimizer)
+
+    def device(self, tensor: Variable) -> str | None:
+        return None if self.outer is None else self.outer.device(tensor)
+
+
+class Capture(Substitution):
     """The state that a function touches: found in a first trace, replaced by inputs in later ones.
 
     Args:
@@ -92,10 +200,10 @@ class Capture:
     """
 
     def __init__(self, found: Capture | None = None, values: Values | None = None) -> None:
-        self.created: list[tuple[weakref.ref[Tensor], Place | None]] = []
+        self.created: list[tuple[weakref.ref[Any], Place | None]] = []
         self.stand_ins: dict[int, StandIn] = {}
         self.numbers: dict[tuple[int, str], tuple[Number, Any]] = {}
-        self.hosts: dict[int, tuple[np.ndarray[Any, Any], Any]] = {}
+        self.hosts: dict[int, Host] = {}
         # With their attributes when they were first touched; None for those made in the trace.
         self.modules: dict[int, tuple[Any, dict[str, Any] | None]] = {}
         self.optimizers: dict[int, Any] = {}
@@ -104,17 +212,11 @@ class Capture:
 
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
-        """Make this the capture of the current thread."""
-        before = state.capture
-        state.capture = self
-        try:
+        """Make this the trace of the current thread, with the values that it was given."""
+        with super().active():
             if self._found is not None and self._values is not None:
                 self._replay(self._found, self._values)
             yield
-        finally:
-            state.capture = before
-            for array, _ in self.hosts.values():
-                array.flags.writeable = True
 
     def _replay(self, found: Capture, values: Values) -> None:
         for stand_in, data, grad in zip(
@@ -124,28 +226,32 @@ class Capture:
             self.stand_ins[id(stand_in.owner)] = StandIn(stand_in.owner, data, gradient)
         for (key, (number, _)), value in zip(found.numbers.items(), values.numbers, strict=True):
             self.numbers[key] = number, value
-        for (host_key, (array, _)), value in zip(found.hosts.items(), values.hosts, strict=True):
-            self._protect(array)
-            self.hosts[host_key] = array, value
+        for (host_key, host), value in zip(found.hosts.items(), values.hosts, strict=True):
+            self.hosts[host_key] = host._replace(value=value)
 
-    def note(self, tensor: Tensor) -> None:
+    def argument(self, owner: Tensor, data: Array, grad: Array | None) -> StandIn:
+        """The stand-in of an argument: it is handed to the function in the Tensor's place."""
+        return StandIn(owner, data, None if grad is None else Tensor._wrap(grad))
+
+    def note(self, tensor: Variable) -> None:
         """Note a Tensor that is made in the trace, and where."""
         if self._found is None:
             self.created.append((weakref.ref(tensor), user_place()))
 
-    def stand_in(self, tensor: Tensor) -> StandIn:
+    def stand_in(self, tensor: Variable) -> StandIn:
         """The stand-in of a Tensor from outside, made when it is first touched."""
         stand_in = self.stand_ins.get(id(tensor))
         if stand_in is None:
             self._check_complete(f"a Tensor of shape {tensor._data.shape}")
-            grad = tensor._grad
-            gradient = None if grad is None else Tensor._wrap(_opaque(grad._data))
-            stand_in = self.stand_ins[id(tensor)] = StandIn(tensor, _opaque(tensor._data), gradient)
+            owner: Any = tensor
+            grad = owner._grad
+            gradient = None if grad is None else Tensor._wrap(opaque(grad._data))
+            stand_in = self.stand_ins[id(owner)] = StandIn(owner, opaque(owner._data), gradient)
         return stand_in
 
-    def enter(self, op: Op, inputs: Sequence[Any]) -> tuple[Callable[..., Any], list[Any]]:
+    def enter(self, op: Op, inputs: Sequence[Any]) -> tuple[Callable[..., Any], Sequence[Any]]:
         """What computes an operation on arrays, and its operands as the trace sees them."""
-        return op.run, [x._cell() if isinstance(x, Tensor) else self.host(x) for x in inputs]
+        return op.run, [x._cell() if isinstance(x, Variable) else self.host(x) for x in inputs]
 
     def number(self, holder: dict[str, Any], name: str) -> Any:
         """The traced value of a hyperparameter."""
@@ -177,14 +283,23 @@ class Capture:
         """The traced value of a NumPy array from outside; anything else as it is."""
         if not isinstance(array, np.ndarray):
             return array
-        if id(array) not in self.hosts:
-            if self._found is not None or not array.flags.writeable:
-                return array  # made by the function itself, or a constant
-            self._protect(array)
-            self.hosts[id(array)] = array, array.copy()  # so that JAX does not hold the array
-        return self.hosts[id(array)][1]
+        host = self.hosts.get(id(array))
+        if host is None:
+            if self._found is not None:
+                return array  # made by the function itself
+            before = array.copy()  # so that JAX does not hold the array
+            host = self.hosts[id(array)] = Host(array, before, before)
+        return host.value
 
-    def check(self, fn: Callable[..., Any]) -> None:
+    def device(self, tensor: Variable) -> str:
+        """Where a Tensor from outside lies; what is computed lies where JAX computes."""
+        cell = tensor._cell()
+        if isinstance(cell, StandIn):
+            cell.device_read = True
+            return cell.owner.device
+        return arrays.device_name(jax.devices()[0])
+
+    def check(self, fn: Callable[..., Any], arguments: Sequence[StandIn]) -> None:
         """Refuse, at the end of a trace of `fn`, changes that only the trace would see.
 
         Raises:
@@ -201,26 +316,8 @@ class Capture:
             # What the first trace sets may stay, if each further one would set it to the same.
             if self._found is not None and before is not None:
                 self._check_attributes(fn, module, before)
-        for stand_in in self.stand_ins.values():
-            owner = stand_in.owner
-            if stand_in._requires_grad != owner._requires_grad and stand_in._node is None:
-                raise JitError(
-                    f"{definition(fn)}: requires_grad of a Tensor of shape {owner._data.shape} was "
-                    "changed inside a compiled function, which would happen only while it is "
-                    "traced. Set it outside, or set it back before the function ends."
-                )
-            if stand_in._node is not None:
-                raise JitError(
-                    f"{stand_in.place}: a Tensor of shape {owner._data.shape} from outside was "
-                    "changed in place by a recorded operation. Do it under lucid.no_grad(), or "
-                    "return the new value."
-                )
-            if stand_in.grad_written and owner._node is not None and not owner._keep_grad:
-                raise JitError(
-                    f"{stand_in.place}: backward reached a Tensor of shape {owner._data.shape} "
-                    "that was computed outside the compiled function; its gradient cannot flow "
-                    "further. Compute it inside, or call backward outside."
-                )
+        for stand_in in (*self.stand_ins.values(), *arguments):
+            _check_tensor(fn, stand_in)
 
     @staticmethod
     def _check_attributes(fn: Callable[..., Any], module: Any, before: dict[str, Any]) -> None:
@@ -240,17 +337,20 @@ class Capture:
             if before is not None:
                 module._restore(before)
 
-    def forget(self) -> None:
+    def forget(self, arguments: Sequence[StandIn | None]) -> None:
         """Let go of the traced values, and of Modules made in the trace; what was found stays."""
         self.modules = {key: m for key, m in self.modules.items() if m[1] is not None}
-        for stand_in in self.stand_ins.values():
-            del stand_in.value, stand_in.gradient
+        for stand_in in (*self.stand_ins.values(), *arguments):
+            if stand_in is not None:
+                del stand_in.value, stand_in.gradient
+        self._values = None
 
-    def close(self) -> None:
+    def check_escapes(self) -> None:
         """End the first trace.
 
         Raises:
-            JitError: a Tensor that was made in the trace is still held somewhere.
+            JitError: a Tensor that was made in the trace is still held somewhere, or a NumPy array
+                from outside was changed.
         """
         self._drop_temporaries()
         if any(ref() is not None for ref, _ in self.created):
@@ -267,17 +367,20 @@ class Capture:
 
     def _drop_temporaries(self) -> None:
         """Forget the NumPy arrays that only this capture still holds: the function made them."""
-        arrays = {key: weakref.ref(array) for key, (array, _) in self.hosts.items()}
+        hosts = {key: (weakref.ref(host.array), host.before) for key, host in self.hosts.items()}
         self.hosts.clear()
-        for key, ref in arrays.items():
+        for key, (ref, before) in hosts.items():
             array = ref()
-            if array is not None:
-                self.hosts[key] = array, None
-
-    @staticmethod
-    def _protect(array: np.ndarray[Any, Any]) -> None:
-        # A change during the trace would happen once and never again; NumPy refuses it now.
-        array.flags.writeable = False
+            if array is None:
+                continue
+            if array.tobytes() != before.tobytes():
+                array[...] = before
+                raise JitError(
+                    f"a NumPy array of shape {array.shape} was changed in place inside a compiled "
+                    "function, which would happen only while it is traced. Use a Tensor, or change "
+                    "the array outside."
+                )
+            self.hosts[key] = Host(array, array, None)
 
     def _check_complete(self, what: str) -> None:
         if self._found is not None:
@@ -285,6 +388,35 @@ class Capture:
                 f"{user_line()}: the function touched {what} that it did not touch when it was "
                 "first traced. A compiled function must do the same each time."
             )
+
+
+def _check_tensor(fn: Callable[..., Any], stand_in: StandIn) -> None:
+    """Refuse what a trace did to a Tensor from outside and a program would not do."""
+    owner = stand_in.owner
+    shape = owner._data.shape
+    if stand_in.needs_grad != owner._requires_grad and stand_in._node is None:
+        raise JitError(
+            f"{stand_in.toggled}: requires_grad of a Tensor of shape {shape} was changed inside a "
+            "compiled function, which would happen only while it is traced. Set it outside, or "
+            "set it back before the function ends."
+        )
+    if stand_in._node is not None:
+        raise JitError(
+            f"{stand_in.place}: a Tensor of shape {shape} from outside was changed in place by a "
+            "recorded operation. Do it under lucid.no_grad(), or return the new value."
+        )
+    if stand_in.grad_written and owner._node is not None and not owner._keep_grad:
+        raise JitError(
+            f"{stand_in.place}: backward reached a Tensor of shape {shape} that was computed "
+            "outside the compiled function; its gradient cannot flow further. Compute it inside, "
+            "or call backward outside."
+        )
+    if tuple(stand_in._hooks or ()) != tuple(owner._hooks or ()):
+        raise JitError(
+            f"{definition(fn)}: a hook of a Tensor of shape {shape} was registered or removed "
+            "inside a compiled function, which would happen only while it is traced. Register it "
+            "outside, or remove it before the function ends."
+        )
 
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
@@ -318,9 +450,9 @@ def _holder(tensor: Tensor) -> str:
     return "a variable of another function"
 
 
-def _opaque(array: Array) -> Array:
-    """A traced value equal to `array`, so that even the first trace cannot read it."""
-    return jax.lax.optimization_barrier(array)
+def opaque(array: Array) -> Array:
+    """A traced value like `array`: a constant of a trace that fails would keep all of the trace."""
+    return jax.lax.empty(array.shape, array.dtype)
 
 
 def as_float(value: Any) -> Any:

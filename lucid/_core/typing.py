@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict
 
 import jax
 import numpy as np
@@ -12,8 +12,16 @@ import numpy as np
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
 
-if TYPE_CHECKING:
-    pass
+    class Device(Protocol):
+        """`jax.Device`: a C class without types, which checkers would take for Any."""
+
+        platform: str
+        id: int
+
+        def __hash__(self) -> int: ...
+
+else:
+    Device = jax.Device
 
 Array: TypeAlias = jax.Array
 Number: TypeAlias = bool | int | float | complex
@@ -21,7 +29,7 @@ Number: TypeAlias = bool | int | float | complex
 Operand: TypeAlias = "Tensor | jax.Array | np.ndarray[Any, Any] | np.generic | Number"
 Exponent: TypeAlias = Operand  # whole Python numbers among them choose a program that multiplies
 Scalar: TypeAlias = bool | int | float | complex
-DType: TypeAlias = Any  # whatever `numpy.dtype` takes
+DType: TypeAlias = "type[Any] | str | np.dtype[Any] | None"  # None for the default
 Axis: TypeAlias = int | Sequence[int] | None
 Shape: TypeAlias = int | Sequence[int]
 Size: TypeAlias = int | Sequence[int]
@@ -30,10 +38,10 @@ Size: TypeAlias = int | Sequence[int]
 class Options(TypedDict, total=False):
     """The keyword arguments that all constructors share."""
 
-    dtype: DType | None
+    dtype: DType
     requires_grad: bool
     keep_grad: bool
-    device: str | jax.Device | None
+    device: str | Device | None
 
 
 def ntuple(value: Size, n: int, name: str) -> tuple[int, ...]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from lucid._core.mode import state
+import jax
+
+from lucid._core.mode import lock, state
 from lucid._core.typing import Array
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ class Variable:
         "_keep_grad",
         "_node",
         "_requires_grad",
+        "_shared",
     )
 
     _data: Array
@@ -38,12 +41,29 @@ class Variable:
     _index: int  # which output of the node this is
     _requires_grad: bool
     _keep_grad: bool
+    _shared: Any  # the array that something else may hold; while it is `_data`, none may reuse that
     _born: Any  # the trace that was active when it was made: inside it, it is a local value
 
     @staticmethod
     def _wrap(data: Array, node: Any = None, index: int = 0) -> Tensor:
         """A Tensor around `data`; with a node, and if it can have a gradient, a recorded one."""
         raise NotImplementedError
+
+    def _share(self) -> Array:
+        """The array, to be kept: no program reuses it from now on."""
+        data = self._data
+        if self._shared is data:
+            return data
+        with lock:
+            if state.stepping:  # a signal handler, in the middle of a step
+                return jax.device_put(self._data, may_alias=False)
+            data = self._shared = self._data
+            return data
+
+    def _put(self, data: Array) -> None:
+        """Set the array to one that something else may hold."""
+        with lock:
+            self._shared = self._data = data
 
     def _cell(self) -> Variable:
         """Where the current value is: here, or while a program is traced, in a stand-in."""

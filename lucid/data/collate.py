@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
 from lucid._core.tensor import Tensor
+from lucid._core.typing import Device
 
 
 def default_collate(batch: Sequence[Any]) -> Any:
@@ -40,7 +40,7 @@ def stack(samples: Sequence[Any]) -> Any:
     return _stack(list(samples), "sample")
 
 
-def place(batch: Any, device: jax.Device | None) -> Any:
+def place(batch: Any, device: Device | None) -> Any:
     """`batch` with its NumPy arrays as Tensors, and all its Tensors on `device` if one is given."""
     if isinstance(batch, np.ndarray) or (isinstance(batch, Tensor) and device is not None):
         return Tensor(batch, device=device)

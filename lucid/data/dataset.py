@@ -10,10 +10,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-import jax
 import numpy as np
 
 from lucid._core.tensor import Tensor
+from lucid._core.typing import Device
 from lucid.data.collate import stack
 from lucid.random import Generator, permutation
 
@@ -121,7 +121,7 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
     def __len__(self) -> int:
         return len(self._tensors[0])
 
-    def to(self, device: str | jax.Device) -> Self:
+    def to(self, device: str | Device) -> Self:
         """Move the Tensors to `device`, and return the dataset.
 
         >>> lucid.data.TensorDataset([1.0, 2.0]).to("cpu").tensors

@@ -15,6 +15,7 @@ import numpy as np
 
 from lucid._core.arrays import find_device
 from lucid._core.mode import no_grad
+from lucid._core.typing import Device
 from lucid.data.collate import default_collate, place
 from lucid.data.dataset import Samples, fetch
 from lucid.random import Generator, default_generator, permutation
@@ -63,7 +64,7 @@ class DataLoader:
         drop_last: bool = False,
         generator: Generator | None = None,
         prefetch: int = 2,
-        device: str | jax.Device | None = None,
+        device: str | Device | None = None,
     ) -> None:
         if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
             raise TypeError(
@@ -219,7 +220,7 @@ def _received(epoch: _Epoch, batches: Iterator[Any]) -> Iterator[Any]:
 def _make(
     dataset: Samples[Any],
     collate_fn: Callable[[list[Any]], Any] | None,
-    device: jax.Device | None,
+    device: Device | None,
     indices: list[int],
 ) -> Any:
     with no_grad():

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from lucid._core.backward import check_gradient
+from lucid._core.declaration import P
 from lucid._core.gate import apply
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Array
 
 Gradients: TypeAlias = tuple[Tensor | None, ...]
+Hook: TypeAlias = Callable[..., Any]  # its parameters depend on `with_kwargs`
+BackwardHook: TypeAlias = Callable[[Any, Gradients, Gradients], Gradients | Tensor | None]
+BackwardPreHook: TypeAlias = Callable[[Any, Gradients], Gradients | Tensor | None]
+Result_co = TypeVar("Result_co", covariant=True)
+
+
+class Forward(Protocol[P, Result_co]):
+    """A Module to type checkers: its call takes and returns what its `forward` does."""
+
+    def forward(self, *args: P.args, **kwargs: P.kwargs) -> Result_co: ...
 
 
 class ModuleHooks:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from lucid._core.gate import apply
 from lucid._core.mode import no_grad
-from lucid._core.typing import Array, Operand
+from lucid._core.typing import Array
 from lucid.nn.module import Module
 from lucid.nn.parameter import Buffer
 
@@ -76,7 +76,7 @@ class EMA(Module):
         return f"decay={self.decay}"
 
 
-def _averaged(count: Array, decay: Operand, *values: Array) -> tuple[Array, ...]:
+def _averaged(count: Array, decay: Array, *values: Array) -> tuple[Array, ...]:
     """The count and the averages after one more update; first come the old values, then the new."""
     n = len(values) // 2
     share = jnp.where(count == 0, 1.0, 1.0 - decay)

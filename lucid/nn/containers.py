@@ -8,6 +8,7 @@ from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, Va
 from typing import Any, Generic, Self, TypeVar, overload
 
 from lucid._core import epoch
+from lucid._core.tensor import Tensor
 from lucid.nn.module import Module
 from lucid.nn.parameter import Parameter
 
@@ -228,7 +229,7 @@ class Sequential(_List[Module]):
         part._modules.update(list(self._modules.items())[index])  # under their names
         return part
 
-    def forward(self, input: Any) -> Any:
+    def forward(self, input: Tensor) -> Tensor:
         """The last Module's output."""
         for module in self._modules.values():
             assert module is not None

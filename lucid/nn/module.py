@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import jax
 
 from lucid._core import arrays, epoch, hints
+from lucid._core.declaration import P, Result
 from lucid._core.errors import locate
 from lucid._core.handle import Handle
 from lucid._core.jit import jit
-from lucid._core.mode import state
+from lucid._core.mode import lock, state
 from lucid._core.op import is_inexact
 from lucid._core.tensor import Tensor
-from lucid._core.typing import Array, DType
-from lucid.nn._module_hooks import ModuleHooks
+from lucid._core.typing import Array, Device, DType
+from lucid.nn._module_hooks import BackwardHook, BackwardPreHook, Forward, Hook, ModuleHooks
 from lucid.nn._state import IncompatibleKeys, load_state
 from lucid.nn.parameter import Buffer, Parameter
+
+TYPE_CHECKING = False  # defined here: checkers take it as true, editors see the form that runs
 
 
 class Module:
@@ -62,20 +65,26 @@ class Module:
         """What the Module computes; each subclass defines it."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward method.")
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        hooks = self._hooks
-        try:
-            if state.capture is None:
-                if hooks is None:
-                    return self.forward(*args, **kwargs)
-                return hooks.call(self, args, kwargs)
-            with state.capture.entered(self):
-                if hooks is None:
-                    return self.forward(*args, **kwargs)
-                return hooks.call(self, args, kwargs)
-        except Exception as error:
-            locate(error, self)
-            raise
+    if TYPE_CHECKING:
+
+        def __call__(self: Forward[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result: ...
+
+    else:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            hooks = self._hooks
+            try:
+                if state.capture is None:
+                    if hooks is None:
+                        return self.forward(*args, **kwargs)
+                    return hooks.call(self, args, kwargs)
+                with state.capture.entered(self):
+                    if hooks is None:
+                        return self.forward(*args, **kwargs)
+                    return hooks.call(self, args, kwargs)
+            except Exception as error:
+                locate(error, self)
+                raise
 
     def compile(self, **options: Any) -> Any:
         """`lucid.jit(self, **options)`: this Module as compiled programs."""
@@ -186,7 +195,7 @@ class Module:
         self._parameters[name] = param
 
     def register_buffer(
-        self, name: str, buffer: Any, dtype: DType | None = None, persistent: bool = True
+        self, name: str, buffer: Any, dtype: DType = None, persistent: bool = True
     ) -> None:
         """Register a Buffer; anything that makes a Tensor will do, and None for an absent one.
 
@@ -340,20 +349,18 @@ class Module:
         fn(self)
         return self
 
-    def to(self, target: str | jax.Device | DType) -> Self:
+    def to(self, target: str | Device | DType) -> Self:
         """Move Parameters and Buffers to a device, or convert the floating-point ones to a dtype.
 
         >>> nn.Linear(2, 1).to("bfloat16").weight.dtype
         dtype(bfloat16)
         """
-        to_device = isinstance(target, jax.Device) or arrays.is_device_name(target)
-        if to_device:
-            device = arrays.find_device(target)
-        elif not is_inexact(dtype := arrays.canonical_dtype(target)):
+        device = arrays.find_device(target) if arrays.is_device(target) else None
+        if device is None and not is_inexact(dtype := arrays.canonical_dtype(cast(DType, target))):
             raise TypeError(f"to: Parameters are floating-point numbers, not {dtype}.")
 
         def convert(array: Array) -> Array:
-            if to_device:
+            if device is not None:
                 return jax.device_put(array, device)
             return array.astype(dtype) if is_inexact(array.dtype) else array
 
@@ -369,10 +376,10 @@ class Module:
 
     def state_dict(
         self,
-        destination: OrderedDict[str, Any] | None = None,
+        destination: OrderedDict[str, Tensor] | None = None,
         prefix: str = "",
         keep_vars: bool = False,
-    ) -> OrderedDict[str, Any]:
+    ) -> OrderedDict[str, Tensor]:
         """All Parameters and persistent Buffers by dotted name, in PyTorch's order.
 
         Args:
@@ -384,6 +391,11 @@ class Module:
         ['weight', 'bias']
         """
         state = OrderedDict() if destination is None else destination
+        with lock:  # all of one step
+            self._add_state(state, prefix, keep_vars)
+        return state
+
+    def _add_state(self, state: OrderedDict[str, Any], prefix: str, keep_vars: bool) -> None:
         own: dict[str, Tensor | None] = {**self._parameters}
         own.update((n, b) for n, b in self._buffers.items() if n not in self._transient)
         for name, value in own.items():
@@ -392,7 +404,6 @@ class Module:
         for name, module in self._modules.items():
             if module is not None:
                 module.state_dict(state, f"{prefix}{name}.", keep_vars)
-        return state
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True
@@ -421,9 +432,7 @@ class Module:
 
     # --- Hooks ---
 
-    def register_forward_pre_hook(
-        self, hook: Callable[..., Any], *, with_kwargs: bool = False
-    ) -> Handle:
+    def register_forward_pre_hook(self, hook: Hook, *, with_kwargs: bool = False) -> Handle:
         """Call `hook(module, args)` before `forward`; what it returns takes the arguments' place.
 
         Args:
@@ -431,9 +440,7 @@ class Module:
         """
         return Handle(self._hook_registry().forward_pre, (hook, with_kwargs))
 
-    def register_forward_hook(
-        self, hook: Callable[..., Any], *, with_kwargs: bool = False
-    ) -> Handle:
+    def register_forward_hook(self, hook: Hook, *, with_kwargs: bool = False) -> Handle:
         """Call `hook(module, args, output)` after `forward`; its result takes the output's place.
 
         Args:
@@ -441,14 +448,14 @@ class Module:
         """
         return Handle(self._hook_registry().forward, (hook, with_kwargs))
 
-    def register_full_backward_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+    def register_full_backward_pre_hook(self, hook: BackwardPreHook) -> Handle:
         """Call `hook(module, grad_output)` before the Module's backward pass.
 
         What it returns takes the place of `grad_output`, a tuple with a gradient per output.
         """
         return Handle(self._hook_registry().backward_pre, hook)
 
-    def register_full_backward_hook(self, hook: Callable[..., Any]) -> Handle:
+    def register_full_backward_hook(self, hook: BackwardHook) -> Handle:
         """Call `hook(module, grad_input, grad_output)` after the Module's backward pass.
 
         What it returns takes the place of `grad_input`, a tuple with a gradient per input.

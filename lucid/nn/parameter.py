@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
-
 from lucid._core.tensor import Tensor, register_pytree
-from lucid._core.typing import DType
+from lucid._core.typing import Device, DType
 
 
 class Parameter(Tensor):
@@ -29,8 +27,8 @@ class Parameter(Tensor):
         self,
         data: Any,
         requires_grad: bool = True,
-        dtype: DType | None = None,
-        device: str | jax.Device | None = None,
+        dtype: DType = None,
+        device: str | Device | None = None,
     ) -> None:
         super().__init__(data, requires_grad, dtype=dtype, device=device)
 
@@ -49,8 +47,8 @@ class Buffer(Tensor):
     def __init__(
         self,
         data: Any,
-        dtype: DType | None = None,
-        device: str | jax.Device | None = None,
+        dtype: DType = None,
+        device: str | Device | None = None,
     ) -> None:
         super().__init__(data, dtype=dtype, device=device)
 

@@ -141,11 +141,11 @@ class _Recorder(Capture):
             self.restore()
         self._check_unchanged()
 
-    def stand_in(self, tensor: Tensor) -> StandIn:
+    def stand_in(self, tensor: Any) -> StandIn:
         stand_in = self.stand_ins.get(id(tensor))
         if stand_in is None:
-            stand_in = self.stand_ins[id(tensor)] = StandIn(tensor, tensor._data, None)
-            stand_in._requires_grad = False
+            stand_in = self.stand_ins[id(tensor)] = StandIn(tensor, tensor.data, None)
+            stand_in.needs_grad = False
         return stand_in
 
     def host(self, array: Any) -> Any:
@@ -160,7 +160,7 @@ class _Recorder(Capture):
         finally:
             self._entered.pop()
 
-    def enter(self, op: Op, inputs: Sequence[Any]) -> tuple[Callable[..., Any], list[Any]]:
+    def enter(self, op: Op, inputs: Sequence[Any]) -> tuple[Callable[..., Any], Sequence[Any]]:
         _, operands = super().enter(op, inputs)
         return functools.partial(self._run, op), operands
 

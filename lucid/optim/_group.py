@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from lucid._core import epoch
 
+Method = TypeVar("Method", bound=Callable[..., Any])
 
-def _announced(method: Any) -> Any:
+
+def _announced(method: Method) -> Method:
     """A method that changes a container, and says so, even if it fails half-way."""
 
     @functools.wraps(method)
@@ -21,7 +23,7 @@ def _announced(method: Any) -> Any:
         finally:
             epoch.bump()
 
-    return change
+    return cast(Method, change)
 
 
 class Watched(list[Any]):

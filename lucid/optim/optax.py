@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, overload
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +11,10 @@ import jax.numpy as jnp
 from lucid._core.arrays import fitted
 from lucid._core.mode import enable_grad
 from lucid._core.tensor import Tensor
-from lucid._core.typing import Array
+from lucid._core.typing import Array, Operand
 from lucid.nn.parameter import Parameter
 from lucid.optim import _checks, _loading
-from lucid.optim.optimizer import Optimizer
+from lucid.optim.optimizer import Loss, Optimizer
 
 
 class Transformation(Protocol):
@@ -104,7 +104,11 @@ class Optax(Optimizer):
             "it began with. Construct another Optax, or use optax.multi_transform for groups."
         )
 
-    def step(self, closure: Callable[[], Any] | None = None, **extra: Any) -> Any:
+    @overload
+    def step(self, closure: None = None, **extra: Operand) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], Loss], **extra: Operand) -> Loss: ...
+    def step(self, closure: Callable[[], Loss] | None = None, **extra: Operand) -> Loss | None:
         """Update all parameters in one compiled call.
 
         Args:

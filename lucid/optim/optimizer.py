@@ -5,19 +5,19 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar, overload
 
 import jax
 import numpy as np
 
 from lucid._core import epoch
 from lucid._core.errors import user_line
-from lucid._core.gate import Variable
-from lucid._core.mode import enable_grad
+from lucid._core.mode import enable_grad, lock
 from lucid._core.mode import state as thread
 from lucid._core.tensor import Tensor
 from lucid._core.trace import as_float
 from lucid._core.typing import Array
+from lucid._core.variable import Variable
 from lucid.nn.parameter import Parameter
 from lucid.ops.precision import narrowed, wide, wide_dtype
 from lucid.optim import _checks, _loading
@@ -28,6 +28,7 @@ Rule = Callable[..., tuple[Array, dict[str, Array]]]
 Params = Iterable[Parameter] | Iterable[dict[str, Any]]
 # A parameter, its gradient and its state, where their values are.
 Cells = tuple[Variable, Variable, dict[str, Variable]]
+Loss = TypeVar("Loss")
 
 
 class Slot(NamedTuple):
@@ -142,7 +143,11 @@ class Optimizer:
             for param in group["params"]:
                 param.grad = None
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], Loss]) -> Loss: ...
+    def step(self, closure: Callable[[], Loss] | None = None) -> Loss | None:
         """Update all parameters that have a gradient, a whole group in one compiled call.
 
         Args:
@@ -236,6 +241,10 @@ class Optimizer:
         The Tensors keep their values when the optimizer goes on.
         """
         number = {id(param): i for i, param in enumerate(self.state)}
+        with lock:  # all of one step
+            return self._state_dict(number)
+
+    def _state_dict(self, number: dict[int, int]) -> dict[str, Any]:
         return {
             "state": {
                 number[id(param)]: {key: value.detach() for key, value in state.items()}
@@ -286,7 +295,7 @@ class Optimizer:
 
 def assign(cell: Variable, array: Array) -> None:
     """Give a Tensor, or what stands for it in a trace, the array that a step computed."""
-    cell._data = array
+    cell._put(array)
 
 
 def hyperparameters(arguments: dict[str, Any]) -> dict[str, Any]:

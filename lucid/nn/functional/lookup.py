@@ -54,7 +54,7 @@ def embedding(
     return apply(lookup.embedding, input_, weight, padding_idx=padding_idx)
 
 
-def one_hot(input_: Operand, num_classes: int = -1, dtype: DType | None = None) -> Tensor:
+def one_hot(input_: Operand, num_classes: int = -1, dtype: DType = None) -> Tensor:
     """1 at the position that each integer names, else 0; zeros if it is out of range.
 
     Shape: (*) -> (*, num_classes)
