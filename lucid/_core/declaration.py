@@ -44,6 +44,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 Result = TypeVar("Result")
 Arrays = TypeVar("Arrays")
 
+_EMPTY = inspect.Parameter.empty
+
 
 class Function(Generic[P, Result, Arrays]):
     """A declared function: of Tensors; of arrays alone it is pure, and returns arrays."""
@@ -68,7 +70,7 @@ class Source(NamedTuple):
 
     declaration: Declaration
     values: tuple[Any, ...]
-    places: tuple[int | tuple[int, int], ...]  # of each operand: see `Declaration.bind`
+    places: tuple[int | tuple[int, int], ...]  # of each operand: parameter, or parameter and item
 
     def arguments(self, operands: Sequence[Any]) -> list[Any]:
         """The value of each parameter, in their order."""
@@ -126,6 +128,11 @@ class Declaration:
         )
         # Of each parameter its default; `empty` where there is none.
         self.defaults = tuple(() if p.kind is p.VAR_POSITIONAL else p.default for p in parameters)
+        self.required = [i for i, default in enumerate(self.defaults) if default is _EMPTY]
+        # Where every parameter takes one operand or one static value, nothing need be looked at.
+        self.simple = not any(kind.many or kind.exponent for kind in self.kinds)
+        self.data = tuple(i for i, kind in enumerate(self.kinds) if kind.data)
+        self.static = tuple(i for i, kind in enumerate(self.kinds) if not kind.data)
         self.programs: dict[Any, Op] = {}
         self.plain: Op | None = None
         # By number of positional arguments: the operands that complete a call of nothing else.
@@ -134,46 +141,75 @@ class Declaration:
 
     def _find_plain(self) -> None:
         """Prepare the usual call: operands by position and defaults for all else."""
-        simple = [k.data and not (k.many or k.exponent) for k in self.kinds]
-        leading = simple.index(False) if False in simple else len(simple)
-        required = sum(default is inspect.Parameter.empty for default in self.defaults)
-        if required > leading or self.check or any(k.exponent for k in self.kinds):
+        one = [k.data and not (k.many or k.exponent) for k in self.kinds]
+        leading = one.index(False) if False in one else len(one)
+        if (
+            any(i >= leading for i in self.required)
+            or self.check is not None
+            or any(k.exponent for k in self.kinds)
+        ):
             return
-        operands, values, places = self.bind(self.defaults[:0], {}, partial=True)
-        self.plain = self._program(values, places)
-        for n in range(required, leading + 1):
+        values = list(self.defaults)
+        operands, places = self._operands(values)
+        self.plain = self._build(values, places)
+        for n in range(len(self.required), leading + 1):
             self.tails[n] = tuple(operands[n:])
 
-    def bind(
-        self, args: tuple[Any, ...], named: Mapping[str, Any], partial: bool = False
-    ) -> tuple[list[Any], tuple[Any, ...], tuple[int | tuple[int, int], ...]]:
-        """The operands of a call; the other values in their parameters' places; where each belongs.
+    def __call__(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
+        """A call of any form.
 
         Raises:
             TypeError: as Python does for a wrong number of arguments or a wrong name.
         """
-        given = len(args)
-        defaults = self.defaults
-        if self.variadic is not None and given > self.variadic:
-            values = [*args[: self.variadic], args[self.variadic :], *defaults[self.variadic + 1 :]]
-            given = self.variadic + 1
+        values = self._complete(args, named)
+        if self.check is not None:
+            self.check(*values)
+        places: tuple[int | tuple[int, int], ...] = self.data
+        if self.simple:
+            operands = [values[i] for i in self.data]
+            key: tuple[Any, ...] = tuple([static_key(values[i]) for i in self.static])
+        else:
+            operands, places = self._operands(values)
+            key = (places, *map(static_key, values))
+        try:
+            program = self.programs.get(key)
+        except TypeError:  # not hashable
+            raise self._refusal(values) from None
+        if program is None:
+            for i in self.static:
+                if is_data(frozen(values[i])):
+                    raise self._refusal(values)
+            program = self._build(values, places)
+            keep(self.programs, key, program)
+        return run(program, *operands)
+
+    def _complete(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> list[Any]:
+        """The value of each parameter; of one that takes several operands, a tuple."""
+        given, at_most = len(args), self.variadic
+        if at_most is not None and given > at_most:
+            values = [*args[:at_most], args[at_most:], *self.defaults[at_most + 1 :]]
+            given = at_most + 1
         elif given > self.positional:
             raise self._misuse(args, named)
         else:
-            values = [*args, *defaults[given:]]
-        for name, value in named.items():
+            values = [*args, *self.defaults[given:]]
+        for name in named:
             at = self.index.get(name, -1)
-            if at < given or at == self.variadic:
+            if at < given or at == at_most:
                 raise self._misuse(args, named)
-            values[at] = value
+            values[at] = named[name]
+        for i in self.required:
+            if values[i] is _EMPTY:
+                raise self._misuse(args, named)
+        return values
+
+    def _operands(self, values: list[Any]) -> tuple[list[Any], tuple[int | tuple[int, int], ...]]:
+        """Take the operands out of `values`, and say where each belongs."""
         operands: list[Any] = []
         places: list[int | tuple[int, int]] = []
-        for i, (kind, value) in enumerate(zip(self.kinds, values, strict=True)):
-            if value is inspect.Parameter.empty and not partial:
-                raise self._misuse(args, named)
-            if not kind.data:
-                values[i] = frozen(value)
-            elif kind.many:
+        for i in self.data:
+            kind, value = self.kinds[i], values[i]
+            if kind.many:
                 if isinstance(value, Variable) or not isinstance(value, (tuple, list)):
                     raise TypeError(
                         f"{self.name}: {self.names[i]} must be a list or tuple of Tensors, got "
@@ -186,14 +222,13 @@ class Declaration:
                 operands.append(value)
                 places.append(i)
                 values[i] = None
-        return operands, tuple(values), tuple(places)
+        return operands, tuple(places)
 
-    def __call__(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
-        """A call of any form."""
-        operands, values, places = self.bind(args, named)
-        if self.check is not None:
-            self.check(*Source(self, values, places).arguments(operands))
-        return run(self._program(values, places), *operands)
+    def _build(self, values: Sequence[Any], places: tuple[int | tuple[int, int], ...]) -> Op:
+        """The function with the values that are no operands, compiled."""
+        held = [None if i in places else frozen(value) for i, value in enumerate(values)]
+        source = Source(self, tuple(held), places)
+        return Op(source.__call__, self.name, source=source)
 
     def call(self, values: Sequence[Any]) -> Any:
         """The function itself, with a value for each parameter."""
@@ -208,25 +243,9 @@ class Declaration:
                 positional.append(value)
         return self.fn(*positional, **named)
 
-    def _program(self, values: tuple[Any, ...], places: tuple[int | tuple[int, int], ...]) -> Op:
-        key = (places, *map(static_key, values))
-        try:
-            program = self.programs.get(key)
-        except TypeError:
-            raise self._refusal(values) from None
-        if program is None:
-            for kind, value in zip(self.kinds, values, strict=True):
-                if not kind.data and is_data(value):
-                    raise self._refusal(values)
-            source = Source(self, values, places)
-            program = Op(source.__call__, self.name, source=source)
-            keep(self.programs, key, program)
-        return program
-
     def _refusal(self, values: Sequence[Any]) -> TypeError:
-        for name, kind, value in zip(self.names, self.kinds, values, strict=True):
-            if not kind.data:
-                refuse_static(self.name, name, value)
+        for i in self.static:
+            refuse_static(self.name, self.names[i], frozen(values[i]))
         raise AssertionError("an unhashable value is a static one")
 
     def _misuse(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> TypeError:
@@ -242,7 +261,7 @@ class Declaration:
             signature.bind(*args, **named)
         except TypeError as error:
             return TypeError(f"{self.name}: {error}; {what}")
-        raise AssertionError("Python binds what `bind` does")
+        raise AssertionError("Python binds what `_complete` does")
 
 
 def _kind(parameter: inspect.Parameter) -> Kind:

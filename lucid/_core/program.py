@@ -58,6 +58,7 @@ class Program(Closure):
         # around a program with callbacks Python code runs, where an interrupt would lose results.
         self.donates = donate and not self.live and not self.has_effects
         self.run = jax.jit(self._named(), donate_argnums=0 if self.donates else ())
+        self.changes = self.changes_state()
         self.op: Op | None = None
         self.form: Form | None = None  # None until it is traced for good
         self.warm = False  # whether it has run, so that JAX runs it without Python
@@ -174,7 +175,7 @@ class Program(Closure):
 
     def __call__(self, arguments: Arguments) -> Any:
         self._check_aliases(arguments)
-        if self.changes_state() and (
+        if self.changes and (
             any(map(_is_traced, arguments.arrays())) or staged()
         ):  # before anything is donated
             raise self._impure()
@@ -204,6 +205,9 @@ class Program(Closure):
         if self.form is None:  # inside a transformation of JAX
             jax.eval_shape(self.run, *inputs)
         assert self.form is not None
+        if not self.changes:
+            self.warm = True
+            return inputs, list(self.run(*inputs))
         leaves = arguments.leaves
         gradients = [Tensor._wrap(None) if kept else None for kept in self.form.has_grad]  # type: ignore[arg-type]
         grad_owners = [*self.grads_written, *(leaves[i] for i in self.arg_grads_written)]

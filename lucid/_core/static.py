@@ -28,12 +28,12 @@ def static_key(value: Any) -> Any:
     kind = type(value)
     if kind in _PLAIN:
         return kind, value
+    if kind is tuple or kind is list:  # a list stands for a tuple
+        return tuple([static_key(item) for item in value])
     if kind is float:
         return kind, value.hex()
     if kind is complex:
         return kind, value.real.hex(), value.imag.hex()
-    if isinstance(value, tuple):
-        return kind, tuple(map(static_key, value))
     return kind, value
 
 
