@@ -75,7 +75,6 @@ WITH_ANY = {
 }
 # Where nothing is hidden: what NumPy's arrays are generic in, any class, numbers by their names.
 HARMLESS = re.compile(r"(ndarray|generic)\[Any(, Any)?\]|d?type\[Any\]|dict\[str, Any\]")
-COMPILED = {"lucid.jit", "lucid.compile"}  # see `test_a_compiled_function_keeps_its_type`
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +95,7 @@ def revealed(tmp_path_factory):
 
 def test_no_type_is_unknown(revealed):
     hidden = {n for n, text in revealed.items() if re.search(r"\bAny\b", HARMLESS.sub("", text))}
-    assert hidden - COMPILED == WITH_ANY.keys()
+    assert hidden == WITH_ANY.keys()
 
 
 @pytest.mark.parametrize("name", [*FUNCTIONS, *METHODS])
@@ -193,7 +192,6 @@ def test_the_script_runs(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.xfail(strict=True, reason="lucid.jit returns Any")
 @pytest.mark.parametrize("check", [mypy, basedpyright])
 def test_a_compiled_function_keeps_its_type(tmp_path, check):
     script = (SCRIPTS / "jitted_step.py").read_text()

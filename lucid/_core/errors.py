@@ -76,6 +76,21 @@ def definition(fn: Callable[..., Any]) -> str:
     return str(Place(code.co_filename, number))
 
 
+LOST = (
+    "the values of this Tensor were given to a compiled step that failed while it ran, and are "
+    "gone. Load the last checkpoint, into the model and its optimizer."
+)
+
+
+def is_lost(array: Any) -> bool:
+    """Whether a compiled step took the memory of an array and left nothing in its place."""
+    return (
+        isinstance(array, jax.Array)
+        and not isinstance(array, jax.core.Tracer)
+        and (array.is_deleted())
+    )
+
+
 def explain(error: Exception, name: str, operands: Sequence[Any]) -> None:
     """Let an error of an operation begin with its name and its operands; its type stays."""
     if isinstance(error, JitError) or getattr(error, "__lucid__", False):
@@ -83,6 +98,8 @@ def explain(error: Exception, name: str, operands: Sequence[Any]) -> None:
     error.__lucid__ = True  # type: ignore[attr-defined]  # an outer operation adds nothing
     drop_advice(error)
     message = _message(error)
+    if any(map(is_lost, operands)):
+        message = LOST
     if message is not None and not _SENTENCE.match(message):
         error.args = (f"{name}: {', '.join(map(_spec, operands))}: {message}",)
 

@@ -12,7 +12,7 @@ import jax
 from lucid._core import epoch
 from lucid._core.arrays import staged
 from lucid._core.closing import Arguments, Closure, Inputs, Settings, settings_of
-from lucid._core.errors import JitError, definition
+from lucid._core.errors import LOST, JitError, definition, is_lost
 from lucid._core.mode import lock, state
 from lucid._core.op import Op
 from lucid._core.tape import Node
@@ -179,15 +179,20 @@ class Program(Closure):
             any(map(_is_traced, arguments.arrays())) or staged()
         ):  # before anything is donated
             raise self._impure()
-        if self.has_effects:  # callbacks may wait for the lock
-            inputs, outputs = self._step(arguments)
-        else:
-            with lock:
-                state.stepping = True
-                try:
-                    inputs, outputs = self._step(arguments)
-                finally:
-                    state.stepping = False
+        try:
+            if self.has_effects:  # callbacks may wait for the lock
+                inputs, outputs = self._step(arguments)
+            else:
+                with lock:
+                    state.stepping = True
+                    try:
+                        inputs, outputs = self._step(arguments)
+                    finally:
+                        state.stepping = False
+        except RuntimeError as error:
+            if any(is_lost(tensor._data) for tensor in (*self.written, *self.read)):
+                raise RuntimeError(f"{_name(self.fn)}: {LOST}") from error
+            raise
         node = self._node(arguments, inputs) if self.live and state.grad_enabled else None
         return self.put_together(arguments, outputs, node)
 

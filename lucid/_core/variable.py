@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 
+from lucid._core.errors import LOST, is_lost
 from lucid._core.mode import lock, state
 from lucid._core.typing import Array
 
@@ -57,6 +58,8 @@ class Variable:
         with lock:
             if state.stepping:  # a signal handler, in the middle of a step
                 return jax.device_put(self._data, may_alias=False)
+            if is_lost(self._data):
+                raise RuntimeError(LOST)
             data = self._shared = self._data
             return data
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 
 from lucid._core.arrays import fitted
+from lucid._core.mode import lock
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Array
 
@@ -48,13 +49,15 @@ def load_state(
             problems.append(f"{name}: {error}")
         else:
             # Bound to a device just if the target was, or else the next step compiles anew.
-            place = target.data.sharding if target.data.committed else None
+            old = target._cell()._data
+            place = old.sharding if old.committed else None
             loaded[name] = jax.device_put(array, place)
     if problems:
         raise ValueError(
             f"load_state_dict: the state does not fit this {owner}, and nothing was changed.\n  "
             + "\n  ".join(problems)
         )
-    for name, array in loaded.items():
-        targets[name].data = array
+    with lock:  # a step of another thread comes before or after
+        for name, array in loaded.items():
+            targets[name].data = array
     return IncompatibleKeys(missing, unexpected)

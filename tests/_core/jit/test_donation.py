@@ -151,3 +151,22 @@ def test_written_data_and_a_result_of_the_same_value_are_independent():
         return total.detach()
 
     assert [y.item() for y in [count() for _ in range(4)]] == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_values_that_a_failed_step_took_are_missed_with_a_sentence():
+    model = nn.Linear(3, 2)
+    step = lucid.jit(train(model, sgd(model)))
+    step(Tensor(X)), step(Tensor(X))
+    model.weight._data.delete()  # as an execution that fails leaves it
+    text = "were given to a compiled step that failed .* Load the last checkpoint"
+    for read in (
+        lambda: model.weight.numpy(),
+        lambda: model(Tensor(X)),
+        lambda: model.state_dict(),
+        lambda: repr(model.weight),
+        lambda: step(Tensor(X)),
+    ):
+        with pytest.raises(RuntimeError, match=text):
+            read()
+    model.load_state_dict(nn.Linear(3, 2).state_dict())
+    assert np.isfinite(step(Tensor(X)).item())
