@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import itertools
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -52,6 +53,7 @@ class Program(Closure):
             for value in vars(module).values():
                 self.watch.add(value)
         self.variables = [variable for variable, _ in self.watch.variables.values()]
+        self.readers = [variable.reader() for variable in self.variables]
         self.values = self.watch.values()
         self.live = state.grad_enabled and any(y.kind == "live" for y in self.outputs)
         # The tape would hold the inputs of a program with a graph, so they cannot be reused; and
@@ -92,10 +94,11 @@ class Program(Closure):
 
     def _changed_value(self, arguments: Arguments) -> str | None:
         """What changed of that which gives no sign."""
-        for variable, before in zip(self.variables, self.values, strict=True):
-            now = variable.value()
-            if now is not before and not same(now, before):
-                return f'the variable "{variable.name}"'
+        now = [read() for read in self.readers]
+        if not all(map(operator.is_, now, self.values)):
+            for variable, value, before in zip(self.variables, now, self.values, strict=True):
+                if not same(value, before):
+                    return f'the variable "{variable.name}"'
         leaves = arguments.leaves
         if [t._grad is not None for t in self.grads_read] != self.had_grad or [
             leaves[i]._grad is not None for i in self.arg_grads_read
@@ -215,14 +218,14 @@ class Program(Closure):
             return inputs, list(self.run(*inputs))
         leaves = arguments.leaves
         gradients = [Tensor._wrap(None) if kept else None for kept in self.form.has_grad]  # type: ignore[arg-type]
-        grad_owners = [*self.grads_written, *(leaves[i] for i in self.arg_grads_written)]
+        grad_owners = [*self.grads_written, *[leaves[i] for i in self.arg_grads_written]]
         places = [
             *self.written,
-            *(gradient for gradient in gradients if gradient is not None),
-            *(leaves[i] for i in self.args_written),
+            *[gradient for gradient in gradients if gradient is not None],
+            *[leaves[i] for i in self.args_written],
         ]
         if self.warm:
-            results = itertools.chain.from_iterable(map(self.run, *([x] for x in inputs)))
+            results = itertools.chain.from_iterable(map(self.run, *[[x] for x in inputs]))
         else:
             own = inputs
             if self.donates:

@@ -38,20 +38,23 @@ class Structure(NamedTuple):
     dictionaries: tuple[tuple[int, int, Ordered], ...]  # (position among leaves, leaves in it, it)
 
 
+_DICTIONARIES = frozenset({dict, defaultdict})
+
+
 def is_leaf(value: Any) -> bool:
     """Whether a value is one leaf here, though JAX may know it as a node of a pytree."""
-    return isinstance(value, (Variable, Static)) or type(value) in (dict, defaultdict)
+    return isinstance(value, (Variable, Static)) or type(value) in _DICTIONARIES
 
 
 def flatten(tree: Any) -> tuple[list[Any], Structure]:
     """The leaves of a tree in their order, and its structure."""
     leaves, treedef = jax.tree.flatten(tree, is_leaf=is_leaf)
-    if not any(type(leaf) in (dict, defaultdict) for leaf in leaves):
+    if not _DICTIONARIES.intersection(map(type, leaves)):
         return leaves, Structure(treedef, ())
     flat: list[Any] = []
     found = []
     for i, leaf in enumerate(leaves):
-        if type(leaf) not in (dict, defaultdict):
+        if type(leaf) not in _DICTIONARIES:
             flat.append(leaf)
             continue
         values, inner = flatten(list(leaf.values()))

@@ -42,6 +42,13 @@ class Variable(NamedTuple):
             return _ABSENT
         return vars(self.holder).get(self.name, _ABSENT)
 
+    def reader(self) -> Callable[[], Any]:
+        """`value` without a call of Python code, but for a variable that may be unassigned."""
+        if isinstance(self.holder, types.CellType):
+            return self.value
+        names = self.holder if type(self.holder) is dict else vars(self.holder)
+        return functools.partial(names.get, self.name, _ABSENT)
+
     def set(self, value: Any) -> None:
         """Let it stand for `value` again."""
         if isinstance(self.holder, types.CellType):
