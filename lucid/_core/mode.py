@@ -16,6 +16,7 @@ class _ThreadState(threading.local):
 
 
 state = _ThreadState()
+lock = threading.RLock()  # Held while state that several threads share is read and replaced.
 
 
 _F = TypeVar("_F", bound=Callable[..., Any])
