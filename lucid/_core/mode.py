@@ -55,6 +55,7 @@ class _ThreadState(threading.local):
 
 
 state = _ThreadState()
+lock = threading.RLock()  # Held while state that several threads share is read and replaced.
 
 # Held while state that several threads share is read and replaced: while a compiled program takes
 # its state, runs and puts the new one in place, and while anyone else takes an array that such a

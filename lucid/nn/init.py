@@ -46,8 +46,7 @@ def normal(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> None:
     >>> round(w.mean().item(), 1)
     3.0
     """
-    values = random.randn(tensor.shape, dtype=tensor.dtype, device=_device(tensor))
-    tensor.data = (values * std + mean).data
+    tensor.data = random.normal(mean, std, tensor.shape, dtype=tensor.dtype, device=_device(tensor))
 
 
 def constant(tensor: Tensor, val: float) -> None:
