@@ -114,3 +114,88 @@ def test_a_failure_in_one_thread_leaves_the_others_alone():
             with pytest.raises(lucid.JitError, match=r"test_threads.py:\d+"):
                 future.result()
     assert call(1) == 1 and jitted.cache_info().programs == 2
+
+
+class Counting(nn.Module):
+    """Parameters and Buffers that all hold the number of steps."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = nn.ParameterList([nn.Parameter(np.zeros((64, 64))) for _ in range(4)])
+        self.count = nn.Buffer(0.0)
+
+    def step(self):
+        with lucid.no_grad():
+            for weight in self.weights:
+                weight.add_(1)
+            self.count.data = (self.count + 1).data
+
+    def forward(self, x):
+        return x @ self.weights[0]
+
+
+def test_readers_beside_a_training_thread(tmp_path):
+    model = Counting()
+    step = lucid.jit(model.step)
+    forward = lucid.jit(model)
+    x = lucid.ones(1, 64)
+    done, errors = threading.Event(), []
+    step(), forward(x)
+
+    def whole(state):
+        return {float(np.ravel(v.numpy())[i]) for v in state.values() for i in (0, -1)}
+
+    def state_dict():
+        assert len(whole(model.state_dict())) == 1
+
+    def save():
+        path = lucid.save({"model": model}, tmp_path / f"{threading.get_ident()}.npz")
+        assert len(whole(lucid.load(path)["model"])) == 1
+
+    def jitted():
+        values = forward(x).numpy()
+        assert values.min() == values.max()
+
+    readers = (
+        state_dict, save, jitted, lambda: repr(model.weights[1]), lambda: model(x).numpy(),
+        lambda: model.count.item(),
+    )  # fmt: skip
+
+    def read(reader):
+        try:
+            for _ in range(20):
+                reader()
+        except Exception as error:
+            errors.append(error)
+
+    def train():
+        while not done.is_set():
+            step()
+
+    trainer = threading.Thread(target=train)
+    trainer.start()
+    threads = [threading.Thread(target=read, args=(reader,)) for reader in readers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    done.set()
+    trainer.join()
+    assert errors == []
+
+
+def test_threads_that_share_one_step_take_turns():
+    model = Counting()
+    step = lucid.jit(model.step)
+
+    def run():
+        for _ in range(50):
+            step()
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert model.count.item() == 200
+    assert {float(w.numpy()[0, 0]) for w in model.weights} == {200.0}
