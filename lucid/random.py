@@ -15,10 +15,10 @@ import jax
 import numpy as np
 
 from lucid import ops
+from lucid._core.arguments import as_shape
 from lucid._core.arrays import canonical_dtype, find_device
 from lucid._core.errors import JitError
 from lucid._core.gate import apply
-from lucid._core.methods import as_shape
 from lucid._core.mode import state
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Operand, Options, Scalar, Shape

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, overload
 
+from lucid._core.arguments import frozen
 from lucid._core.mode import state
 from lucid._core.op import Op
 from lucid._core.tape import Edge, Hook, record
@@ -144,8 +145,3 @@ def lift(fn: Callable[..., Any]) -> Callable[..., Any]:
         return apply(fn, *args[:arity], **static)
 
     return lifted
-
-
-def frozen(value: Any) -> Any:
-    """`value` with its lists as tuples, so that it can be a static argument."""
-    return tuple(map(frozen, value)) if isinstance(value, (list, tuple)) else value

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from lucid._core import arrays
+from lucid._core.arguments import as_shape
 from lucid._core.gate import Variable, apply, compiled, lift, run
 from lucid._core.typing import Array, DType, Operand, Shape
 from lucid.ops import elementwise, linalg, reduce, shape
@@ -269,8 +270,3 @@ class Operators:
 
 
 _power = _binary(elementwise.power)
-
-
-def as_shape(sizes: tuple[Any, ...]) -> tuple[int, ...]:
-    """Sizes given as one sequence or as several integers."""
-    return tuple(sizes[0]) if len(sizes) == 1 and not hasattr(sizes[0], "__index__") else sizes

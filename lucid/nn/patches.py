@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lucid._core.gate import frozen
+from lucid._core.arguments import frozen, ntuple
 from lucid._core.tensor import Tensor
-from lucid._core.typing import Size, ntuple
+from lucid._core.typing import Size
 from lucid.nn import functional as F
 from lucid.nn.module import Module
 from lucid.ops.conv import Padding, check_conv_args

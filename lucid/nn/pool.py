@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from lucid._core.gate import apply, frozen
+from lucid._core.arguments import frozen
+from lucid._core.gate import apply
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Size
 from lucid.nn.module import Module

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from lucid._core.typing import Array, Size, ntuple
+from lucid._core.arguments import ntuple
+from lucid._core.typing import Array, Size
 from lucid.ops.precision import narrowed, wide
 
 Mode = Literal["nearest", "linear", "bilinear", "bicubic", "trilinear"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lucid import ops
-from lucid._core.gate import apply, frozen
+from lucid._core.arguments import frozen
+from lucid._core.gate import apply
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Operand, Size
 from lucid.ops.conv import Padding

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from lucid._core.arguments import as_shape
 from lucid._core.gate import apply
-from lucid._core.methods import as_shape
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Operand, Shape
 from lucid.ops import norm

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 import jax.numpy as jnp
 from jax import Array
 
+from lucid._core.arguments import count
 from lucid._core.typing import Size
 from lucid.ops.conv.geometry import (
     Padding,
@@ -17,7 +18,6 @@ from lucid.ops.conv.geometry import (
     check_operands,
     conv_form,
     conv_transpose_form,
-    count,
 )
 from lucid.ops.conv.lowerings import force_lowering
 from lucid.ops.conv.maps import bind

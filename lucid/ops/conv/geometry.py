@@ -7,11 +7,11 @@ the compiled program runs. Sizes follow Dumoulin & Visin, arXiv:1603.07285.
 from __future__ import annotations
 
 import dataclasses
-import operator
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeAlias, cast
 
-from lucid._core.typing import Size, ntuple
+from lucid._core.arguments import count, ntuple
+from lucid._core.typing import Size
 
 # An integer, one integer per axis, one (low, high) pair per axis, "valid" or "same".
 Padding: TypeAlias = str | int | Sequence[int | Sequence[int]]
@@ -233,15 +233,6 @@ def check_operands(name: str, rank: int, x_shape: Sequence[int], w_shape: Sequen
         raise ValueError(
             f"{name}: input must not be empty along a spatial axis, got shape {tuple(x_shape)}."
         )
-
-
-def count(name: str, what: str, value: int) -> int:
-    """`value` as an integer of at least 1."""
-    if not hasattr(value, "__index__"):
-        raise TypeError(f"{name}: {what} must be an integer, got {value!r}.")
-    if value < 1:
-        raise ValueError(f"{name}: {what} must be at least 1, got {value}.")
-    return operator.index(value)
 
 
 def _lengths(name: str, what: str, value: Size, rank: int) -> tuple[int, ...]:

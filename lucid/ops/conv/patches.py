@@ -6,7 +6,8 @@ from math import prod
 
 from jax import Array
 
-from lucid._core.typing import Size, ntuple
+from lucid._core.arguments import ntuple
+from lucid._core.typing import Size
 from lucid.ops.conv.geometry import Form, Padding, check_conv_args, conv_form
 from lucid.ops.conv.windows import gather, scatter
 
