@@ -81,3 +81,8 @@ def accumulator(dtype: jnp.dtype) -> jnp.dtype:
 def claims(out: str, form: Form) -> bool:
     """Every map of every form."""
     return True
+
+
+def pays(out: str, form: Form) -> bool:
+    """Where a platform has nothing better."""
+    return True

@@ -18,7 +18,7 @@ Padding: TypeAlias = str | int | Sequence[int | Sequence[int]]
 Pairs: TypeAlias = tuple[tuple[int, int], ...]
 
 
-class Axis(NamedTuple):
+class SpatialAxis(NamedTuple):
     """One spatial axis: position h of small meets stride h + dilation tap - padding of large."""
 
     small: int
@@ -82,14 +82,14 @@ class Form:
         return (self.small_channels, self.large_channels // self.groups, *self.kernel)
 
     @property
-    def axes(self) -> list[Axis]:
+    def axes(self) -> list[SpatialAxis]:
         """The spatial axes, one by one."""
         lengths = (self.small, self.large, self.kernel, self.stride, self.padding, self.dilation)
-        return [Axis(*values) for values in zip(*lengths, strict=True)]
+        return [SpatialAxis(*values) for values in zip(*lengths, strict=True)]
 
     @property
     def padding_high(self) -> tuple[int, ...]:
-        """`Axis.padding_high` of every axis."""
+        """`SpatialAxis.padding_high` of every axis."""
         return tuple(axis.padding_high for axis in self.axes)
 
 
