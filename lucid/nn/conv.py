@@ -3,45 +3,65 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from lucid import ops
+from lucid._core.arguments import frozen
 from lucid._core.gate import apply
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Size
 from lucid.nn import init
-from lucid.nn.module import Module
+from lucid.nn._windowed import Windowed
 from lucid.nn.parameter import Parameter
-from lucid.ops.conv import Padding, PaddingMode, Window, check_conv_args, check_padding_mode
+from lucid.ops.conv import (
+    Padding,
+    PaddingMode,
+    check_channels,
+    check_padding_mode,
+    check_window,
+    convolve,
+    convolve_transpose,
+)
 
 
-class _ConvNd(Module):
+class _ConvNd(Windowed):
     """What all convolutions share: arguments, Parameters and their initial values."""
 
-    rank: ClassVar[int]
+    _check = staticmethod(check_window)
+    _arguments: ClassVar[tuple[str, ...]] = (
+        "kernel_size",
+        "stride",
+        "padding",
+        "dilation",
+        "groups",
+    )
     padding: str | tuple[int, ...] | tuple[tuple[int, int], ...]
 
     def _set_up(
         self,
-        window: Window,
-        padding: Padding,
         in_channels: int,
         out_channels: int,
-        weight_channels: tuple[int, int],
         bias: bool,
+        transposed: bool,
+        **arguments: Any,
     ) -> None:
+        window = self._check(type(self).__name__, self.rank, **arguments)
+        check_channels(type(self).__name__, in_channels, out_channels, window.groups)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size, self.stride, self.dilation = window.kernel, window.stride, window.dilation
         self.groups = window.groups
-        if isinstance(padding, str):
-            self.padding = padding
+        if isinstance(arguments["padding"], str):
+            self.padding = arguments["padding"]
         elif all(low == high for low, high in window.padding):
             self.padding = tuple(low for low, _ in window.padding)
         else:
             self.padding = window.padding
-        self.weight = Parameter(np.zeros((*weight_channels, *window.kernel)))
+        if transposed:
+            self.output_padding = window.output_padding
+        self._window = window
+        first, second = (in_channels, out_channels)[:: 1 if transposed else -1]
+        self.weight = Parameter(np.zeros((first, second // window.groups, *window.kernel)))
         self.bias = Parameter(np.zeros(out_channels)) if bias else None
         self.reset_parameters()
 
@@ -85,40 +105,35 @@ class _Conv(_ConvNd):
         padding_mode: PaddingMode = "zeros",
     ) -> None:
         super().__init__()
-        name = type(self).__name__
-        window = check_conv_args(
-            name,
-            self.rank,
+        check_padding_mode(type(self).__name__, padding_mode)
+        self.padding_mode = padding_mode
+        self._set_up(
             in_channels,
             out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
+            bias,
+            transposed=False,
+            kernel_size=kernel_size,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
         )
-        check_padding_mode(name, padding_mode)
-        self.padding_mode = padding_mode
-        channels = (out_channels, in_channels // window.groups)
-        self._set_up(window, padding, in_channels, out_channels, channels, bias)
 
     def forward(self, input: Tensor) -> Tensor:
         """The convolution of `input`."""
         return apply(
-            ops.conv.conv,
+            convolve,
             input,
             self.weight,
             self.bias,
-            rank=self.rank,
-            stride=self.stride,
-            padding=self.padding,
-            dilation=self.dilation,
-            groups=self.groups,
+            window=self._window,
             padding_mode=self.padding_mode,
         )
 
 
 class _ConvTranspose(_ConvNd):
+    _arguments = (*_ConvNd._arguments, "output_padding")
+
     def __init__(
         self,
         in_channels: int,
@@ -132,21 +147,18 @@ class _ConvTranspose(_ConvNd):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        window = check_conv_args(
-            type(self).__name__,
-            self.rank,
+        self._set_up(
             in_channels,
             out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            output_padding,
+            bias,
+            transposed=True,
+            kernel_size=kernel_size,
+            stride=stride,
+            padding=padding,
+            output_padding=output_padding,
+            dilation=dilation,
+            groups=groups,
         )
-        self.output_padding = window.output_padding
-        channels = (in_channels, out_channels // window.groups)
-        self._set_up(window, padding, in_channels, out_channels, channels, bias)
 
     def forward(self, input: Tensor, output_size: Size | None = None) -> Tensor:
         """The transposed convolution of `input`.
@@ -160,17 +172,12 @@ class _ConvTranspose(_ConvNd):
             ValueError: the input does not fit, or `output_size` cannot be reached.
         """
         return apply(
-            ops.conv.conv_transpose,
+            convolve_transpose,
             input,
             self.weight,
             self.bias,
-            rank=self.rank,
-            stride=self.stride,
-            padding=self.padding,
-            output_padding=self.output_padding,
-            dilation=self.dilation,
-            groups=self.groups,
-            output_size=tuple(output_size) if isinstance(output_size, list) else output_size,
+            window=self._window,
+            output_size=frozen(output_size),
         )
 
 

@@ -9,12 +9,14 @@ from lucid._core.arguments import frozen
 from lucid._core.gate import apply
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Size
+from lucid.nn._windowed import Windowed
 from lucid.nn.module import Module
 from lucid.ops import pool
 
 
-class _MaxPool(Module):
-    rank: ClassVar[int]
+class _MaxPool(Windowed):
+    _check = staticmethod(pool.check_axes)
+    _arguments = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
 
     def __init__(
         self,
@@ -30,19 +32,11 @@ class _MaxPool(Module):
         self.padding = frozen(padding)
         self.dilation = frozen(dilation)
         self.ceil_mode = ceil_mode
+        _ = self._window  # refuses bad arguments now
 
     def forward(self, input: Tensor) -> Tensor:
         """The largest value of each window."""
-        return apply(
-            pool.max_pool,
-            input,
-            rank=self.rank,
-            kernel_size=self.kernel_size,
-            stride=self.stride,
-            padding=self.padding,
-            dilation=self.dilation,
-            ceil_mode=self.ceil_mode,
-        )
+        return apply(pool.max_over, input, axes=self._window)
 
     def extra_repr(self) -> str:
         return (
@@ -101,8 +95,9 @@ class MaxPool3d(_MaxPool):
     rank = 3
 
 
-class _AvgPool(Module):
-    rank: ClassVar[int]
+class _AvgPool(Windowed):
+    _check = staticmethod(pool.check_axes)
+    _arguments = ("kernel_size", "stride", "padding", "ceil_mode")
 
     def __init__(
         self,
@@ -118,18 +113,12 @@ class _AvgPool(Module):
         self.padding = frozen(padding)
         self.ceil_mode = ceil_mode
         self.count_include_pad = count_include_pad
+        _ = self._window  # refuses bad arguments now
 
     def forward(self, input: Tensor) -> Tensor:
         """The mean of each window."""
         return apply(
-            pool.avg_pool,
-            input,
-            rank=self.rank,
-            kernel_size=self.kernel_size,
-            stride=self.stride,
-            padding=self.padding,
-            ceil_mode=self.ceil_mode,
-            count_include_pad=self.count_include_pad,
+            pool.mean_over, input, axes=self._window, count_include_pad=self.count_include_pad
         )
 
     def extra_repr(self) -> str:
@@ -192,6 +181,7 @@ class _AdaptivePool(Module):
 
     def __init__(self, output_size: int | Sequence[int | None]) -> None:
         super().__init__()
+        pool.check_output_size(type(self).__name__, self.rank, output_size)
         self.output_size = frozen(output_size)
 
     def extra_repr(self) -> str:

@@ -106,6 +106,23 @@ def test_saturated_probabilities_have_finite_losses_and_gradients():
     np.testing.assert_array_equal(x.grad.numpy(), [-1, 1])
 
 
+def test_arguments_of_a_pool_set_later_count():
+    x = Tensor(np.arange(48.0).reshape(1, 2, 4, 6) % 7)
+    layer = nn.MaxPool2d(1)
+    layer.padding, layer.kernel_size, layer.stride, layer.ceil_mode = 1, 3, [2, 1], True
+    expected = F.max_pool2d(x, 3, (2, 1), 1, ceil_mode=True)
+    np.testing.assert_array_equal(layer(x).numpy(), expected.numpy())
+    layer.stride = 0
+    with pytest.raises(
+        ValueError, match=r"^MaxPool2d: stride must be at least 1 on each axis, got"
+    ):
+        layer(x)
+    layer = nn.AvgPool2d(3, padding=1)
+    layer.count_include_pad, layer.padding = False, (1, 0)
+    expected = F.avg_pool2d(x, 3, padding=(1, 0), count_include_pad=False)
+    np.testing.assert_array_equal(layer(x).numpy(), expected.numpy())
+
+
 def test_max_pool_passes_on_nan_and_infinity():
     x = Tensor(np.array([[1.0, np.nan, 2.0, -np.inf, -np.inf, -np.inf]], np.float32))
     np.testing.assert_array_equal(F.max_pool1d(x, 2).numpy(), [[np.nan, 2, -np.inf]])

@@ -93,9 +93,8 @@ class Form:
         return tuple(axis.padding_high for axis in self.axes)
 
 
-@dataclasses.dataclass(frozen=True)
-class Window:
-    """Normalised arguments of a convolution or a transposed one: one entry per spatial axis."""
+class Window(NamedTuple):
+    """Checked arguments of a convolution or a transposed one: one entry per spatial axis."""
 
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
@@ -104,12 +103,14 @@ class Window:
     groups: int
     output_padding: tuple[int, ...]  # zeros for an ordinary convolution
 
+    @property
+    def rank(self) -> int:
+        return len(self.kernel)
 
-def check_conv_args(
+
+def check_window(
     name: str,
     rank: int,
-    in_channels: int,
-    out_channels: int,
     kernel_size: Size,
     stride: Size = 1,
     padding: Padding = 0,
@@ -127,26 +128,18 @@ def check_conv_args(
         TypeError: an argument is not made of integers.
         ValueError: an argument has the wrong length or is out of its range.
 
-    >>> check_conv_args("Conv2d", 2, 8, 4, 3, stride=(1, 2), padding=1).padding
+    >>> check_window("Conv2d", 2, 3, stride=(1, 2), padding=1).padding
     ((1, 1), (1, 1))
-    >>> check_conv_args("Conv2d", 2, 8, 4, 3, groups=3)
+    >>> check_window("Conv2d", 2, 3, stride=0)
     Traceback (most recent call last):
         ...
-    ValueError: Conv2d: groups must divide the channels, got groups=3 for 8 input channels and \
-4 output channels.
+    ValueError: Conv2d: stride must be at least 1, got (0, 0).
     """
     transposed = output_padding is not None
     kernel = _lengths(name, "kernel_size", kernel_size, rank)
     stride = _lengths(name, "stride", stride, rank)
     dilation = _lengths(name, "dilation", dilation, rank)
     groups = count(name, "groups", groups)
-    in_channels = count(name, "in_channels", in_channels)
-    out_channels = count(name, "out_channels", out_channels)
-    if in_channels % groups or out_channels % groups:
-        raise ValueError(
-            f"{name}: groups must divide the channels, got groups={groups} for {in_channels} "
-            f"input channels and {out_channels} output channels."
-        )
     extra = ntuple(0 if output_padding is None else output_padding, rank, f"{name}: output_padding")
     for o, s, d in zip(extra, stride, dilation, strict=True):
         if not 0 <= o < max(s, d):
@@ -156,6 +149,28 @@ def check_conv_args(
             )
     pairs = _padding_pairs(name, padding, kernel, stride, dilation, transposed)
     return Window(kernel, stride, pairs, dilation, groups, extra)
+
+
+def check_channels(name: str, in_channels: int, out_channels: int, groups: int) -> None:
+    """Refuse channels that `groups` does not divide.
+
+    Raises:
+        TypeError: a number of channels is not an integer.
+        ValueError: one is below 1, or groups do not divide it.
+
+    >>> check_channels("Conv2d", 8, 4, groups=3)
+    Traceback (most recent call last):
+        ...
+    ValueError: Conv2d: groups must divide the channels, got groups=3 for 8 input channels and \
+4 output channels.
+    """
+    in_channels = count(name, "in_channels", in_channels)
+    out_channels = count(name, "out_channels", out_channels)
+    if in_channels % groups or out_channels % groups:
+        raise ValueError(
+            f"{name}: groups must divide the channels, got groups={groups} for {in_channels} "
+            f"input channels and {out_channels} output channels."
+        )
 
 
 def conv_form(name: str, x_shape: Sequence[int], w_shape: Sequence[int], window: Window) -> Form:
@@ -215,6 +230,15 @@ def conv_transpose_form(
             )
     _check_output(name, large, small, window)
     return dataclasses.replace(form, large=large)
+
+
+def check_kernel(name: str, w_shape: Sequence[int], window: Window) -> None:
+    """Refuse a weight whose kernel is not the window's."""
+    if tuple(w_shape[2:]) != window.kernel:
+        raise ValueError(
+            f"{name}: a weight of shape {tuple(w_shape)} has a kernel of {tuple(w_shape[2:])}, but "
+            f"kernel_size is {window.kernel}. Set kernel_size, too."
+        )
 
 
 def check_operands(name: str, rank: int, x_shape: Sequence[int], w_shape: Sequence[int]) -> None:
