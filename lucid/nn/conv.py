@@ -215,30 +215,11 @@ class Conv1d(_Conv):
 
 
 class Conv2d(_Conv):
-    """2-d cross-correlation: each output channel sums `weight` times windows of the input.
-
-    Weight and bias are drawn from U(-sqrt(k), sqrt(k)), k = 1 / fan_in, as PyTorch's, with
-    fan_in = in_channels // groups * prod(kernel_size).
+    """Cross-correlation over the last two axes; see `Conv1d` for arguments and errors.
 
     Shape: (N, I, H, W) or (I, H, W) -> (N, O, H', W') or (O, H', W'), per axis
         L' = (L + low + high - dilation * (kernel - 1) - 1) // stride + 1,
         weight (out_channels, in_channels // groups, kH, kW), bias (out_channels,) or None
-
-    Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        kernel_size: an integer, or one per axis; so are stride and dilation.
-        stride: distance between windows.
-        padding: sizes, one (low, high) pair per axis, "valid" (none) or "same" (the output is as
-            long as the input; stride 1 only).
-        dilation: distance between the elements of a window.
-        groups: into how many groups, convolved independently, the channels are divided.
-        bias: whether a bias is added.
-        padding_mode: what the padding holds: "zeros", "reflect", "replicate" or "circular".
-
-    Raises:
-        ValueError: an argument is out of its range, or groups do not divide the channels.
-        TypeError: an argument is not made of integers.
 
     >>> nn.Conv2d(3, 8, kernel_size=3, stride=2, padding=1)(lucid.zeros(1, 3, 8, 8)).shape
     (1, 8, 4, 4)
@@ -248,30 +229,11 @@ class Conv2d(_Conv):
 
 
 class Conv3d(_Conv):
-    """3-d cross-correlation: each output channel sums `weight` times windows of the input.
-
-    Weight and bias are drawn from U(-sqrt(k), sqrt(k)), k = 1 / fan_in, as PyTorch's, with
-    fan_in = in_channels // groups * prod(kernel_size).
+    """Cross-correlation over the last three axes; see `Conv1d` for arguments and errors.
 
     Shape: (N, I, D, H, W) or (I, D, H, W) -> (N, O, D', H', W') or (O, D', H', W'), per axis
         L' = (L + low + high - dilation * (kernel - 1) - 1) // stride + 1,
         weight (out_channels, in_channels // groups, kD, kH, kW), bias (out_channels,) or None
-
-    Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        kernel_size: an integer, or one per axis; so are stride and dilation.
-        stride: distance between windows.
-        padding: sizes, one (low, high) pair per axis, "valid" (none) or "same" (the output is as
-            long as the input; stride 1 only).
-        dilation: distance between the elements of a window.
-        groups: into how many groups, convolved independently, the channels are divided.
-        bias: whether a bias is added.
-        padding_mode: what the padding holds: "zeros", "reflect", "replicate" or "circular".
-
-    Raises:
-        ValueError: an argument is out of its range, or groups do not divide the channels.
-        TypeError: an argument is not made of integers.
 
     >>> nn.Conv3d(3, 8, kernel_size=3, stride=2, padding=1)(lucid.zeros(1, 3, 8, 8, 8)).shape
     (1, 8, 4, 4, 4)
@@ -317,32 +279,11 @@ class ConvTranspose1d(_ConvTranspose):
 
 
 class ConvTranspose2d(_ConvTranspose):
-    """2-d transposed convolution: the adjoint of `Conv2d` in its input.
-
-    Dumoulin & Visin, arXiv:1603.07285, relationship 14. Weight and bias are drawn from
-    U(-sqrt(k), sqrt(k)), k = 1 / fan_in, as PyTorch's, with
-    fan_in = out_channels // groups * prod(kernel_size).
+    """Adjoint of `Conv2d` in its input; see `ConvTranspose1d` for arguments and errors.
 
     Shape: (N, I, H, W) or (I, H, W) -> (N, O, H', W') or (O, H', W'), per axis
         L' = (L - 1) * stride - low - high + dilation * (kernel - 1) + output_padding + 1,
         weight (in_channels, out_channels // groups, kH, kW), bias (out_channels,) or None
-
-    Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        kernel_size: an integer, or one per axis; so are stride, output_padding and dilation.
-        stride: how far apart the input's elements are laid out.
-        padding: what is cropped from the output: sizes, one (low, high) pair per axis, "valid"
-            (nothing) or "same" (dilation * (kernel - 1) // 2 on both sides).
-        output_padding: more output on the high side, computed and not filled with zeros; smaller
-            than stride or than dilation.
-        dilation: distance between the elements of the kernel.
-        groups: into how many groups, convolved independently, the channels are divided.
-        bias: whether a bias is added.
-
-    Raises:
-        ValueError: an argument is out of its range, or groups do not divide the channels.
-        TypeError: an argument is not made of integers.
 
     >>> x = Tensor.randn(1, 3, 16, 16, requires_grad=True)
     >>> deconv2d = nn.ConvTranspose2d(
@@ -360,32 +301,11 @@ class ConvTranspose2d(_ConvTranspose):
 
 
 class ConvTranspose3d(_ConvTranspose):
-    """3-d transposed convolution: the adjoint of `Conv3d` in its input.
-
-    Dumoulin & Visin, arXiv:1603.07285, relationship 14. Weight and bias are drawn from
-    U(-sqrt(k), sqrt(k)), k = 1 / fan_in, as PyTorch's, with
-    fan_in = out_channels // groups * prod(kernel_size).
+    """Adjoint of `Conv3d` in its input; see `ConvTranspose1d` for arguments and errors.
 
     Shape: (N, I, D, H, W) or (I, D, H, W) -> (N, O, D', H', W') or (O, D', H', W'), per axis
         L' = (L - 1) * stride - low - high + dilation * (kernel - 1) + output_padding + 1,
         weight (in_channels, out_channels // groups, kD, kH, kW), bias (out_channels,) or None
-
-    Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        kernel_size: an integer, or one per axis; so are stride, output_padding and dilation.
-        stride: how far apart the input's elements are laid out.
-        padding: what is cropped from the output: sizes, one (low, high) pair per axis, "valid"
-            (nothing) or "same" (dilation * (kernel - 1) // 2 on both sides).
-        output_padding: more output on the high side, computed and not filled with zeros; smaller
-            than stride or than dilation.
-        dilation: distance between the elements of the kernel.
-        groups: into how many groups, convolved independently, the channels are divided.
-        bias: whether a bias is added.
-
-    Raises:
-        ValueError: an argument is out of its range, or groups do not divide the channels.
-        TypeError: an argument is not made of integers.
 
     >>> deconv = nn.ConvTranspose3d(3, 2, kernel_size=4, stride=2, padding=1)
     >>> deconv(lucid.zeros(1, 3, 8, 8, 8)).shape

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 # --- Which lowering; see `lowerings` ---
 
-# `depthwise` is taken up to so many taps. Each is a step of the program; a matrix product of one
-# channel, which is what remains, wastes more time, but compiles at once.
+# `depthwise` is taken up to so many taps: each is a step of the program, so compiling takes longer
+# with each, and the time saved over matrix products shrinks.
 DEPTHWISE_TAPS = 64
 # `depthwise` claims groups with one channel on one side and at most so many on the other.
 DEPTHWISE_CHANNELS = 4
 # `polyphase` is taken where it writes less than this share of the elements of matmul's columns.
 POLYPHASE_SHARE = 0.9
-# `balanced` is taken where it does so. It pays less per element: it has columns on both sides.
+# `balanced` is taken where it writes less than this share of them; it has columns on both sides.
 BALANCED_SHARE = 0.75
 
 # --- Pieces; see `chunks` ---
