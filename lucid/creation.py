@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lucid._core.arguments import as_shape
 from lucid._core.arrays import canonical_dtype, find_device
-from lucid._core.methods import as_shape
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Array, Device, DType, Operand, Options, Scalar, Shape
 from lucid.ops import shape as shapes

@@ -106,7 +106,7 @@ def functionalize(module: Module) -> tuple[Callable[..., Any], State]:
     def pure(state: State, *args: Any, **kwargs: Any) -> tuple[Any, State]:
         output, written = _call(module, state, args, kwargs)
         leaves = _leaves((state, args, kwargs))
-        if thread.capture is None and (
+        if thread.trace is None and (
             any(isinstance(_array_of(leaf), jax.core.Tracer) for leaf in leaves) or staged()
         ):  # inside a transformation of JAX, which wants arrays
             output = jax.tree.map(_array_of, output, is_leaf=_is_tensor)

@@ -24,10 +24,10 @@ import jax
 import numpy as np
 
 from lucid import ops
+from lucid._core.arguments import as_shape
 from lucid._core.arrays import canonical_dtype, find_device
 from lucid._core.errors import JitError
 from lucid._core.gate import apply
-from lucid._core.methods import as_shape
 from lucid._core.mode import lock, state
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Array, DType, Operand, Options, Shape
@@ -81,10 +81,10 @@ class Generator:
             operands: what it takes beside the state.
             static: its keyword arguments; with `shape` and `dtype`, it draws block by block.
         """
-        if state.capture is None and "shape" in static and all(map(_in_one_place, operands)):
+        if state.trace is None and "shape" in static and all(map(_in_one_place, operands)):
             return self._draw_blocks(sample, operands, **static)
         # A state inside a program that is being traced is seen by no other thread.
-        with lock if state.capture is None else nullcontext():
+        with lock if state.trace is None else nullcontext():
             following, values = apply(sample, self._state, *operands, **static)
             self._move(following.data)
         result: Tensor = values
@@ -243,12 +243,12 @@ def default_generator() -> Generator:
 
 @functools.cache
 def _default_generator() -> Generator:
-    capture, state.capture = state.capture, None  # it belongs to no program that is being traced
+    capture, state.trace = state.trace, None  # it belongs to no program that is being traced
     try:
         with jax.ensure_compile_time_eval():
             return Generator()
     finally:
-        state.capture = capture
+        state.trace = capture
 
 
 def seed(seed: int) -> None:

@@ -200,7 +200,7 @@ class Closure:
         for leaf in leaves:
             if id(leaf) in position:
                 self.outputs.append(Output("argument", position[id(leaf)]))
-            elif isinstance(leaf, Tensor) and leaf._born is state.capture:
+            elif isinstance(leaf, Tensor) and leaf._born is state.trace:
                 node = leaf._node
                 live = node is not None and node.arrays is not None
                 self.outputs.append(Output("live" if live else "tensor"))

@@ -28,10 +28,10 @@ from typing import (
 )
 
 from lucid._core import hints
-from lucid._core.arguments import is_whole
+from lucid._core.arguments import frozen, is_whole
 from lucid._core.gate import run
 from lucid._core.op import Op
-from lucid._core.static import frozen, is_data, keep, refuse_static, static_key
+from lucid._core.static import is_data, keep, refuse_static, static_key
 from lucid._core.typing import Array
 from lucid._core.variable import Variable
 

@@ -32,8 +32,8 @@ def run(op: Op, *inputs: Any) -> Any:
     """
     execute = op.run
     given: Sequence[Any] = inputs
-    if state.capture is not None:
-        execute, given = state.capture.enter(op, inputs)
+    if state.trace is not None:
+        execute, given = state.trace.enter(op, inputs)
     tensor: Variable | None = None
     recorded = owned = False
     arrays = []

@@ -77,7 +77,7 @@ class Jitted(Generic[P, R]):
         self.__name__: str = getattr(fn, "__name__", type(fn).__name__)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        if state.capture is not None:  # a part of the program around it
+        if state.trace is not None:  # a part of the program around it
             return self._fn(*args, **kwargs)
         arguments, key = self._take_apart(args, kwargs)
         program = self._find(key, arguments)

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from lucid._core import arrays
+from lucid._core.arguments import as_shape
 from lucid._core.declaration import Function, in_place, method
 from lucid._core.gate import run
 from lucid._core.typing import DType, Number, Operand, Shape
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
 
 _OPERANDS = (Variable, bool, int, float, complex, np.ndarray, np.generic, jax.Array)
-
-
-def as_shape(sizes: tuple[Any, ...]) -> tuple[int, ...]:
-    """Sizes given as one sequence or as several integers."""
-    return tuple(sizes[0]) if len(sizes) == 1 and not hasattr(sizes[0], "__index__") else sizes
 
 
 def _binary(

@@ -50,7 +50,7 @@ class _ThreadState(threading.local):
     """What a thread is doing."""
 
     grad_enabled: bool = True  # whether operations are recorded
-    capture: Trace | None = None  # into which trace values go
+    trace: Trace | None = None  # into which trace values go
     stepping: bool = False  # whether a compiled step has looked at its state and not yet run
 
 

@@ -14,15 +14,6 @@ _PROGRAMS = 256  # that one function keeps; the oldest goes first
 _PLAIN = frozenset({bool, int, str, bytes, type(None)})
 
 
-def frozen(value: Any) -> Any:
-    """`value` with its lists as tuples, so that it can be a static argument."""
-    return (
-        tuple(map(frozen, value))
-        if isinstance(value, (list, tuple)) and not hasattr(value, "_fields")
-        else value
-    )
-
-
 def static_key(value: Any) -> Any:
     """What tells one static value from another: 1, 1.0, True, 0.0, -0.0 and NaN are six."""
     kind = type(value)

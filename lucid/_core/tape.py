@@ -75,7 +75,7 @@ class Node:
 def record(op: Op, arrays: Sequence[Any], edges: Sequence[Edge | None]) -> tuple[Any, Node]:
     """The outputs of an Op, and the node that stands for this call of it."""
     pullback = None
-    if state.capture is None:
+    if state.trace is None:
         outputs = op.run(*arrays)
     else:
         outputs, pullback = op.linearize(tuple(edge is not None for edge in edges), arrays)

@@ -113,7 +113,7 @@ class Tensor(Variable, Methods):
     @property
     def device(self) -> str:
         """The name of the device; the platform's name if the array lies on several."""
-        if state.capture is not None and (known := state.capture.device(self)) is not None:
+        if state.trace is not None and (known := state.trace.device(self)) is not None:
             return known
         return arrays.device_of(self._cell()._data)
 
@@ -267,7 +267,7 @@ class Tensor(Variable, Methods):
         tensor._data = tensor._shared = data
         tensor._grad = tensor._hooks = None
         tensor._keep_grad = False
-        tensor._born = state.capture
+        tensor._born = state.trace
         if node is not None and is_inexact(data.dtype):
             tensor._node = node
             tensor._index = index
@@ -386,7 +386,7 @@ class Tensor(Variable, Methods):
         return tensor_repr(self, type(self).__name__)
 
     def __str__(self) -> str:
-        if state.capture is not None:
+        if state.trace is not None:
             raise JitError(
                 f"{user_line()} prints a Tensor, whose value does not exist while the function is "
                 "compiled. Return it and print it outside; repr() shows its shape and dtype."
@@ -415,7 +415,7 @@ def _visible(data: Any) -> Any:
     """What a Tensor is made of: the array of another one; in a trace, a NumPy array as an input."""
     if isinstance(data, Tensor):
         return data.data
-    return data if state.capture is None else state.capture.host(data)
+    return data if state.trace is None else state.trace.host(data)
 
 
 def _arrays_in(index: Any) -> Any:
@@ -451,9 +451,9 @@ def _initialise(
     tensor._grad = tensor._hooks = tensor._node = None
     tensor._index = 0
     tensor._requires_grad, tensor._keep_grad = requires_grad, keep_grad
-    tensor._born = state.capture
-    if state.capture is not None:
-        state.capture.note(tensor)
+    tensor._born = state.trace
+    if state.trace is not None:
+        state.trace.note(tensor)
 
 
 def register_pytree(cls: type[Tensor]) -> None:

@@ -53,7 +53,7 @@ class StandIn(Tensor):
         self._hooks = None if owner._hooks is None else dict(owner._hooks)
         self._node, self._index = None, 0
         self.needs_grad, self._keep_grad = owner._requires_grad, owner._keep_grad
-        self._born = state.capture
+        self._born = state.trace
 
     def __repr__(self) -> str:
         return tensor_repr(self, "Tensor")
@@ -133,17 +133,17 @@ class Substitution:
 
     def __init__(self) -> None:
         self.stand_ins: dict[int, StandIn] = {}
-        self.outer = state.capture
+        self.outer = state.trace
 
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
         """Make this the trace of the current thread."""
-        before = state.capture
-        state.capture = self
+        before = state.trace
+        state.trace = self
         try:
             yield
         finally:
-            state.capture = before
+            state.trace = before
 
     def note(self, tensor: Variable) -> None:
         """Nothing: what the call makes may be kept."""

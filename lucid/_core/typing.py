@@ -1,8 +1,7 @@
-"""Type aliases of the public API, and the one normaliser of per-axis arguments."""
+"""Type aliases of the public API."""
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict
 
@@ -32,8 +31,8 @@ Exponent: TypeAlias = Operand
 Scalar: TypeAlias = bool | int | float | complex
 DType: TypeAlias = "type[Any] | str | np.dtype[Any] | None"  # None for the default
 Axis: TypeAlias = int | Sequence[int] | None
-Shape: TypeAlias = int | Sequence[int]
-Size: TypeAlias = int | Sequence[int]
+Shape: TypeAlias = int | Sequence[int]  # of an array; an integer stands for its only axis
+Size: TypeAlias = int | Sequence[int]  # along spatial axes; an integer stands for all of them
 
 
 class Options(TypedDict, total=False):
@@ -43,28 +42,3 @@ class Options(TypedDict, total=False):
     requires_grad: bool
     keep_grad: bool
     device: str | Device | None
-
-
-def ntuple(value: Size, n: int, name: str) -> tuple[int, ...]:
-    """Return `value` as `n` integers: an integer is repeated, a sequence must have length `n`.
-
-    `name` opens the error message, as in "Conv2d: stride".
-
-    >>> ntuple(2, 3, "stride"), ntuple((1, 2), 2, "stride")
-    ((2, 2, 2), (1, 2))
-    """
-    try:
-        return (operator.index(value),) * n  # type: ignore[arg-type]
-    except TypeError:
-        pass
-    try:
-        values = tuple(operator.index(v) for v in value)  # type: ignore[union-attr]
-    except TypeError:
-        raise TypeError(
-            f"{name} must be an integer or a tuple of {n} integers, got {value!r}."
-        ) from None
-    if len(values) != n:
-        raise ValueError(
-            f"{name} must be an integer or a tuple of {n} integers, got {len(values)}: {values}."
-        )
-    return values

@@ -70,7 +70,7 @@ class Variable:
 
     def _cell(self) -> Variable:
         """Where the current value is: here, or while a program is traced, in a stand-in."""
-        capture = state.capture
+        capture = state.trace
         return self if capture is None or self._born is capture else capture.stand_in(self)
 
     def _edge(self) -> Edge | None:

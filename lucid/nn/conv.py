@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from lucid import ops
-from lucid._core.gate import apply
+from lucid._core.arguments import frozen
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Size
 from lucid.nn import init
-from lucid.nn.module import Module
+from lucid.nn._windowed import Windowed
 from lucid.nn.parameter import Parameter
-from lucid.ops.conv import Padding, PaddingMode, Window, check_conv_args, check_padding_mode
+from lucid.ops.conv import (
+    Padding,
+    PaddingMode,
+    check_channels,
+    check_padding_mode,
+    check_window,
+    convolve,
+    convolve_transpose,
+)
 
 __all__ = [
     "Conv1d",
@@ -26,31 +33,43 @@ __all__ = [
 ]
 
 
-class _ConvNd(Module):
+class _ConvNd(Windowed):
     """What all convolutions share: arguments, Parameters and their initial values."""
 
-    rank: ClassVar[int]
+    _check = staticmethod(check_window)
+    _arguments: ClassVar[tuple[str, ...]] = (
+        "kernel_size",
+        "stride",
+        "padding",
+        "dilation",
+        "groups",
+    )
     padding: str | tuple[int, ...] | tuple[tuple[int, int], ...]
 
     def _set_up(
         self,
-        window: Window,
-        padding: Padding,
         in_channels: int,
         out_channels: int,
-        weight_channels: tuple[int, int],
         bias: bool,
+        transposed: bool,
+        **arguments: Any,
     ) -> None:
+        window = self._check(type(self).__name__, self.rank, **arguments)
+        check_channels(type(self).__name__, in_channels, out_channels, window.groups)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size, self.stride, self.dilation = window.kernel, window.stride, window.dilation
         self.groups = window.groups
-        if isinstance(padding, str):
-            self.padding = padding
+        if isinstance(arguments["padding"], str):
+            self.padding = arguments["padding"]
         elif all(low == high for low, high in window.padding):
             self.padding = tuple(low for low, _ in window.padding)
         else:
             self.padding = window.padding
-        self.weight = Parameter(np.zeros((*weight_channels, *window.kernel)))
+        if transposed:
+            self.output_padding = window.output_padding
+        self._window = window
+        first, second = (in_channels, out_channels)[:: 1 if transposed else -1]
+        self.weight = Parameter(np.zeros((first, second // window.groups, *window.kernel)))
         self.bias = Parameter(np.zeros(out_channels)) if bias else None
         self.reset_parameters()
 
@@ -94,40 +113,34 @@ class _Conv(_ConvNd):
         padding_mode: PaddingMode = "zeros",
     ) -> None:
         super().__init__()
-        name = type(self).__name__
-        window = check_conv_args(
-            name,
-            self.rank,
+        check_padding_mode(type(self).__name__, padding_mode)
+        self.padding_mode = padding_mode
+        self._set_up(
             in_channels,
             out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
+            bias,
+            transposed=False,
+            kernel_size=kernel_size,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
         )
-        check_padding_mode(name, padding_mode)
-        self.padding_mode = padding_mode
-        channels = (out_channels, in_channels // window.groups)
-        self._set_up(window, padding, in_channels, out_channels, channels, bias)
 
     def forward(self, input: Tensor) -> Tensor:
         """The convolution of `input`."""
-        return apply(
-            ops.conv.conv,
+        return convolve(
             input,
             self.weight,
             self.bias,
-            rank=self.rank,
-            stride=self.stride,
-            padding=self.padding,
-            dilation=self.dilation,
-            groups=self.groups,
+            window=self._window,
             padding_mode=self.padding_mode,
         )
 
 
 class _ConvTranspose(_ConvNd):
+    _arguments = (*_ConvNd._arguments, "output_padding")
+
     def __init__(
         self,
         in_channels: int,
@@ -141,21 +154,18 @@ class _ConvTranspose(_ConvNd):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        window = check_conv_args(
-            type(self).__name__,
-            self.rank,
+        self._set_up(
             in_channels,
             out_channels,
-            kernel_size,
-            stride,
-            padding,
-            dilation,
-            groups,
-            output_padding,
+            bias,
+            transposed=True,
+            kernel_size=kernel_size,
+            stride=stride,
+            padding=padding,
+            output_padding=output_padding,
+            dilation=dilation,
+            groups=groups,
         )
-        self.output_padding = window.output_padding
-        channels = (in_channels, out_channels // window.groups)
-        self._set_up(window, padding, in_channels, out_channels, channels, bias)
 
     def forward(self, input: Tensor, output_size: Size | None = None) -> Tensor:
         """The transposed convolution of `input`.
@@ -168,18 +178,12 @@ class _ConvTranspose(_ConvNd):
         Raises:
             ValueError: the input does not fit, or `output_size` cannot be reached.
         """
-        return apply(
-            ops.conv.conv_transpose,
+        return convolve_transpose(
             input,
             self.weight,
             self.bias,
-            rank=self.rank,
-            stride=self.stride,
-            padding=self.padding,
-            output_padding=self.output_padding,
-            dilation=self.dilation,
-            groups=self.groups,
-            output_size=tuple(output_size) if isinstance(output_size, list) else output_size,
+            window=self._window,
+            output_size=frozen(output_size),
         )
 
 
@@ -217,30 +221,11 @@ class Conv1d(_Conv):
 
 
 class Conv2d(_Conv):
-    """2-d cross-correlation: each output channel sums `weight` times windows of the input.
-
-    Weight and bias are drawn from U(-sqrt(k), sqrt(k)), k = 1 / fan_in, as PyTorch's, with
-    fan_in = in_channels // groups * prod(kernel_size).
+    """Cross-correlation over the last two axes; see `Conv1d` for arguments and errors.
 
     Shape: (N, I, H, W) or (I, H, W) -> (N, O, H', W') or (O, H', W'), per axis
         L' = (L + low + high - dilation * (kernel - 1) - 1) // stride + 1,
         weight (out_channels, in_channels // groups, kH, kW), bias (out_channels,) or None
-
-    Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        kernel_size: an integer, or one per axis; so are stride and dilation.
-        stride: distance between windows.
-        padding: sizes, one (low, high) pair per axis, "valid" (none) or "same" (the output is as
-            long as the input; stride 1 only).
-        dilation: distance between the elements of a window.
-        groups: into how many groups, convolved independently, the channels are divided.
-        bias: whether a bias is added.
-        padding_mode: what the padding holds: "zeros", "reflect", "replicate" or "circular".
-
-    Raises:
-        ValueError: an argument is out of its range, or groups do not divide the channels.
-        TypeError: an argument is not made of integers.
 
     >>> nn.Conv2d(3, 8, kernel_size=3, stride=2, padding=1)(lucid.zeros(1, 3, 8, 8)).shape
     (1, 8, 4, 4)
@@ -250,30 +235,11 @@ class Conv2d(_Conv):
 
 
 class Conv3d(_Conv):
-    """3-d cross-correlation: each output channel sums `weight` times windows of the input.
-
-    Weight and bias are drawn from U(-sqrt(k), sqrt(k)), k = 1 / fan_in, as PyTorch's, with
-    fan_in = in_channels // groups * prod(kernel_size).
+    """Cross-correlation over the last three axes; see `Conv1d` for arguments and errors.
 
     Shape: (N, I, D, H, W) or (I, D, H, W) -> (N, O, D', H', W') or (O, D', H', W'), per axis
         L' = (L + low + high - dilation * (kernel - 1) - 1) // stride + 1,
         weight (out_channels, in_channels // groups, kD, kH, kW), bias (out_channels,) or None
-
-    Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        kernel_size: an integer, or one per axis; so are stride and dilation.
-        stride: distance between windows.
-        padding: sizes, one (low, high) pair per axis, "valid" (none) or "same" (the output is as
-            long as the input; stride 1 only).
-        dilation: distance between the elements of a window.
-        groups: into how many groups, convolved independently, the channels are divided.
-        bias: whether a bias is added.
-        padding_mode: what the padding holds: "zeros", "reflect", "replicate" or "circular".
-
-    Raises:
-        ValueError: an argument is out of its range, or groups do not divide the channels.
-        TypeError: an argument is not made of integers.
 
     >>> nn.Conv3d(3, 8, kernel_size=3, stride=2, padding=1)(lucid.zeros(1, 3, 8, 8, 8)).shape
     (1, 8, 4, 4, 4)
@@ -319,32 +285,11 @@ class ConvTranspose1d(_ConvTranspose):
 
 
 class ConvTranspose2d(_ConvTranspose):
-    """2-d transposed convolution: the adjoint of `Conv2d` in its input.
-
-    Dumoulin & Visin, arXiv:1603.07285, relationship 14. Weight and bias are drawn from
-    U(-sqrt(k), sqrt(k)), k = 1 / fan_in, as PyTorch's, with
-    fan_in = out_channels // groups * prod(kernel_size).
+    """Adjoint of `Conv2d` in its input; see `ConvTranspose1d` for arguments and errors.
 
     Shape: (N, I, H, W) or (I, H, W) -> (N, O, H', W') or (O, H', W'), per axis
         L' = (L - 1) * stride - low - high + dilation * (kernel - 1) + output_padding + 1,
         weight (in_channels, out_channels // groups, kH, kW), bias (out_channels,) or None
-
-    Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        kernel_size: an integer, or one per axis; so are stride, output_padding and dilation.
-        stride: how far apart the input's elements are laid out.
-        padding: what is cropped from the output: sizes, one (low, high) pair per axis, "valid"
-            (nothing) or "same" (dilation * (kernel - 1) // 2 on both sides).
-        output_padding: more output on the high side, computed and not filled with zeros; smaller
-            than stride or than dilation.
-        dilation: distance between the elements of the kernel.
-        groups: into how many groups, convolved independently, the channels are divided.
-        bias: whether a bias is added.
-
-    Raises:
-        ValueError: an argument is out of its range, or groups do not divide the channels.
-        TypeError: an argument is not made of integers.
 
     >>> x = Tensor.randn(1, 3, 16, 16, requires_grad=True)
     >>> deconv2d = nn.ConvTranspose2d(
@@ -362,32 +307,11 @@ class ConvTranspose2d(_ConvTranspose):
 
 
 class ConvTranspose3d(_ConvTranspose):
-    """3-d transposed convolution: the adjoint of `Conv3d` in its input.
-
-    Dumoulin & Visin, arXiv:1603.07285, relationship 14. Weight and bias are drawn from
-    U(-sqrt(k), sqrt(k)), k = 1 / fan_in, as PyTorch's, with
-    fan_in = out_channels // groups * prod(kernel_size).
+    """Adjoint of `Conv3d` in its input; see `ConvTranspose1d` for arguments and errors.
 
     Shape: (N, I, D, H, W) or (I, D, H, W) -> (N, O, D', H', W') or (O, D', H', W'), per axis
         L' = (L - 1) * stride - low - high + dilation * (kernel - 1) + output_padding + 1,
         weight (in_channels, out_channels // groups, kD, kH, kW), bias (out_channels,) or None
-
-    Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        kernel_size: an integer, or one per axis; so are stride, output_padding and dilation.
-        stride: how far apart the input's elements are laid out.
-        padding: what is cropped from the output: sizes, one (low, high) pair per axis, "valid"
-            (nothing) or "same" (dilation * (kernel - 1) // 2 on both sides).
-        output_padding: more output on the high side, computed and not filled with zeros; smaller
-            than stride or than dilation.
-        dilation: distance between the elements of the kernel.
-        groups: into how many groups, convolved independently, the channels are divided.
-        bias: whether a bias is added.
-
-    Raises:
-        ValueError: an argument is out of its range, or groups do not divide the channels.
-        TypeError: an argument is not made of integers.
 
     >>> deconv = nn.ConvTranspose3d(3, 2, kernel_size=4, stride=2, padding=1)
     >>> deconv(lucid.zeros(1, 3, 8, 8, 8)).shape

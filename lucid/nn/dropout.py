@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from lucid._core.arguments import count
 from lucid._core.tensor import Tensor
 from lucid.nn import functional as F
 from lucid.nn.module import Module
-from lucid.ops.conv.geometry import count
 
 __all__ = [
     "AlphaDropout",

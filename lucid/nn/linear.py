@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lucid._core.arguments import count
 from lucid._core.tensor import Tensor
 from lucid.nn import functional as F
 from lucid.nn import init
 from lucid.nn.module import Module
 from lucid.nn.parameter import Parameter
-from lucid.ops.conv.geometry import count
 
 __all__ = [
     "Flatten",

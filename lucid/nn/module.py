@@ -21,9 +21,7 @@ from lucid.nn._module_hooks import BackwardHook, BackwardPreHook, Forward, Hook,
 from lucid.nn._state import IncompatibleKeys, load_state
 from lucid.nn.parameter import Buffer, Parameter
 
-__all__ = [
-    "Module",
-]
+__all__ = ["Module"]
 
 TYPE_CHECKING = False  # defined here: checkers take it as true, editors see the form that runs
 
@@ -55,8 +53,8 @@ class Module:
     _hooks: ModuleHooks | None  # None until one is registered, so that a plain call is plain
 
     def __init__(self) -> None:
-        if state.capture is not None:
-            state.capture.adopt(self)
+        if state.trace is not None:
+            state.trace.adopt(self)
         self.training = True
         self._parameters = {}
         self._buffers = {}
@@ -78,11 +76,11 @@ class Module:
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
             hooks = self._hooks
             try:
-                if state.capture is None:
+                if state.trace is None:
                     if hooks is None:
                         return self.forward(*args, **kwargs)
                     return hooks.call(self, args, kwargs)
-                with state.capture.entered(self):
+                with state.trace.entered(self):
                     if hooks is None:
                         return self.forward(*args, **kwargs)
                     return hooks.call(self, args, kwargs)
@@ -136,8 +134,8 @@ class Module:
         return None
 
     def _about_to_change(self) -> None:
-        if state.capture is not None:
-            state.capture.touch(self)
+        if state.trace is not None:
+            state.trace.touch(self)
         epoch.bump()
 
     def _forget(self, name: str, but: dict[str, Any] | None = None) -> None:
@@ -161,8 +159,8 @@ class Module:
     def __getattr__(self, name: str) -> Any:
         if "_modules" not in self.__dict__:
             raise AttributeError(self._not_initialised())
-        if state.capture is not None:
-            state.capture.touch(self)
+        if state.trace is not None:
+            state.trace.touch(self)
         for registry in (self._parameters, self._buffers, self._modules):
             if name in registry:
                 return registry[name]
@@ -375,8 +373,6 @@ class Module:
             if grad is not None:
                 tensor.grad = Tensor(convert(grad.data))
         return self
-
-    # --- State ---
 
     def state_dict(
         self,

@@ -8,13 +8,12 @@ from typing import ClassVar
 import jax.numpy as jnp
 import numpy as np
 
-from lucid._core.methods import as_shape
+from lucid._core.arguments import as_shape, count
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Shape
 from lucid.nn import functional as F
 from lucid.nn.module import Module
 from lucid.nn.parameter import Buffer, Parameter
-from lucid.ops.conv.geometry import count
 
 __all__ = [
     "BatchNorm1d",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from lucid._core.static import frozen
+from lucid._core.arguments import frozen, ntuple
 from lucid._core.tensor import Tensor
-from lucid._core.typing import Size, ntuple
+from lucid._core.typing import Size
 from lucid.nn import functional as F
 from lucid.nn.module import Module
-from lucid.ops.conv import Padding, check_conv_args
+from lucid.ops.conv import Padding, check_window
 
 __all__ = [
     "Fold",
@@ -20,7 +20,7 @@ class _Windows(Module):
 
     def _set_up(self, kernel_size: Size, stride: Size, padding: Padding, dilation: Size) -> None:
         name = type(self).__name__
-        window = check_conv_args(name, 2, 1, 1, kernel_size, stride, padding, dilation)
+        window = check_window(name, 2, kernel_size, stride, padding, dilation)
         self.kernel_size, self.stride, self.dilation = window.kernel, window.stride, window.dilation
         self.padding: Padding = frozen(padding)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from lucid._core.gate import apply
-from lucid._core.static import frozen
+from lucid._core.arguments import frozen
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Size
+from lucid.nn._windowed import Windowed
 from lucid.nn.module import Module
 from lucid.ops import pool
 
@@ -28,8 +28,9 @@ __all__ = [
 ]
 
 
-class _MaxPool(Module):
-    rank: ClassVar[int]
+class _MaxPool(Windowed):
+    _check = staticmethod(pool.check_axes)
+    _arguments = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
 
     def __init__(
         self,
@@ -45,19 +46,11 @@ class _MaxPool(Module):
         self.padding = frozen(padding)
         self.dilation = frozen(dilation)
         self.ceil_mode = ceil_mode
+        _ = self._window  # refuses bad arguments now
 
     def forward(self, input: Tensor) -> Tensor:
         """The largest value of each window."""
-        return apply(
-            pool.max_pool,
-            input,
-            rank=self.rank,
-            kernel_size=self.kernel_size,
-            stride=self.stride,
-            padding=self.padding,
-            dilation=self.dilation,
-            ceil_mode=self.ceil_mode,
-        )
+        return pool.max_over(input, axes=self._window)
 
     def extra_repr(self) -> str:
         return (
@@ -116,8 +109,9 @@ class MaxPool3d(_MaxPool):
     rank = 3
 
 
-class _AvgPool(Module):
-    rank: ClassVar[int]
+class _AvgPool(Windowed):
+    _check = staticmethod(pool.check_axes)
+    _arguments = ("kernel_size", "stride", "padding", "ceil_mode")
 
     def __init__(
         self,
@@ -133,19 +127,11 @@ class _AvgPool(Module):
         self.padding = frozen(padding)
         self.ceil_mode = ceil_mode
         self.count_include_pad = count_include_pad
+        _ = self._window  # refuses bad arguments now
 
     def forward(self, input: Tensor) -> Tensor:
         """The mean of each window."""
-        return apply(
-            pool.avg_pool,
-            input,
-            rank=self.rank,
-            kernel_size=self.kernel_size,
-            stride=self.stride,
-            padding=self.padding,
-            ceil_mode=self.ceil_mode,
-            count_include_pad=self.count_include_pad,
-        )
+        return pool.mean_over(input, axes=self._window, count_include_pad=self.count_include_pad)
 
     def extra_repr(self) -> str:
         return (
@@ -207,6 +193,7 @@ class _AdaptivePool(Module):
 
     def __init__(self, output_size: int | Sequence[int | None]) -> None:
         super().__init__()
+        pool.check_output_size(type(self).__name__, self.rank, output_size)
         self.output_size = frozen(output_size)
 
     def extra_repr(self) -> str:
@@ -216,7 +203,7 @@ class _AdaptivePool(Module):
 class _AdaptiveMaxPool(_AdaptivePool):
     def forward(self, input: Tensor) -> Tensor:
         """The largest value of each window."""
-        return apply(pool.adaptive_max_pool, input, rank=self.rank, output_size=self.output_size)
+        return pool.adaptive_max_pool(input, rank=self.rank, output_size=self.output_size)
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPool):
@@ -267,7 +254,7 @@ class AdaptiveMaxPool3d(_AdaptiveMaxPool):
 class _AdaptiveAvgPool(_AdaptivePool):
     def forward(self, input: Tensor) -> Tensor:
         """The mean of each window."""
-        return apply(pool.adaptive_avg_pool, input, rank=self.rank, output_size=self.output_size)
+        return pool.adaptive_avg_pool(input, rank=self.rank, output_size=self.output_size)
 
 
 class AdaptiveAvgPool1d(_AdaptiveAvgPool):

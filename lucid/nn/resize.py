@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from lucid._core.static import frozen
+from lucid._core.arguments import count, frozen
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Size
 from lucid.nn import functional as F
 from lucid.nn.module import Module
-from lucid.ops.conv.geometry import count
 from lucid.ops.resize import Mode, Scale
 
 __all__ = [

@@ -13,6 +13,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from lucid.nn import functional as F
 from lucid.onnx.common import (
     Names,
     Translation,
@@ -37,7 +38,7 @@ from lucid.ops import (
     resize,
 )
 from lucid.ops import shape as shapes
-from lucid.ops.conv import check_conv_args, conv, conv_transpose
+from lucid.ops.conv import Window, check_window, convolve, convolve_transpose
 
 # --- Activations and elementwise functions ----------------------------------------------------
 
@@ -111,32 +112,24 @@ PAD_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
 def convolution(
-    g: Graph, y: Value, /, x: Any, w: Any, b: Any, rank: int, stride: Any, padding: Any,
-    dilation: Any, groups: int, padding_mode: str,
-) -> Names:  # fmt: skip
+    g: Graph, y: Value, /, x: Any, w: Any, b: Any, window: Window, padding_mode: str
+) -> Names:
+    rank = window.rank
     check_batched(x, rank)
-    window = check_conv_args(
-        "conv", rank, x.shape[1], w.shape[0], w.shape[2:], stride, padding, dilation, groups
-    )
     pairs = window.padding
     if padding_mode != "zeros":
         whole = integers(pads(((0, 0), (0, 0), *pairs)))
         x, pairs = g.node("Pad", x, whole, mode=PAD_MODES[padding_mode]), ((0, 0),) * rank
     return g.node(
         "Conv", x, w, b, kernel_shape=window.kernel, strides=window.stride, pads=pads(pairs),
-        dilations=window.dilation, group=groups,
+        dilations=window.dilation, group=window.groups,
     )  # fmt: skip
 
 
 def transposed_convolution(
-    g: Graph, y: Value, /, x: Any, w: Any, b: Any, rank: int, stride: Any, padding: Any,
-    output_padding: Any, dilation: Any, groups: int, output_size: Any,
-) -> Names:  # fmt: skip
-    check_batched(x, rank)
-    window = check_conv_args(
-        "conv_transpose", rank, x.shape[1], w.shape[1] * groups, w.shape[2:], stride, padding,
-        dilation, groups, 0 if output_size is not None else output_padding,
-    )  # fmt: skip
+    g: Graph, y: Value, /, x: Any, w: Any, b: Any, window: Window, output_size: Any
+) -> Names:
+    check_batched(x, window.rank)
     pairs, extra, ends = [], [], []
     axes = zip(
         x.shape[2:], y.shape[2:], window.kernel, window.stride, window.dilation, window.padding,
@@ -154,8 +147,24 @@ def transposed_convolution(
         x = g.node("Pad", x, integers(pads([(0, 0), (0, 0), *ends])))
     return g.node(
         "ConvTranspose", x, w, b, kernel_shape=window.kernel, strides=window.stride,
-        pads=pads(pairs), output_padding=extra, dilations=window.dilation, group=groups,
+        pads=pads(pairs), output_padding=extra, dilations=window.dilation, group=window.groups,
     )  # fmt: skip
+
+
+def conv_of_arguments(
+    g: Graph, y: Value, /, input_: Any, weight: Any, bias: Any, **arguments: Any
+) -> Names:
+    kernel = weight.shape[2:]
+    window = check_window("conv", len(kernel), kernel, **arguments)
+    return convolution(g, y, input_, weight, bias, window, "zeros")
+
+
+def conv_transpose_of_arguments(
+    g: Graph, y: Value, /, input_: Any, weight: Any, bias: Any, **arguments: Any
+) -> Names:
+    kernel = weight.shape[2:]
+    window = check_window("conv_transpose", len(kernel), kernel, **arguments)
+    return transposed_convolution(g, y, input_, weight, bias, window, None)
 
 
 # --- Normalisations ---------------------------------------------------------------------------
@@ -210,51 +219,54 @@ def scale_and_shift(y: Value, weight: Any, bias: Any, shape: Any) -> tuple[Any, 
 # --- Pools ------------------------------------------------------------------------------------
 
 
-def pooled(g: Graph, x: Any, rank: int, op_type: str, pad: bool, *args: Any, **more: Any) -> Names:
+def pooled(g: Graph, x: Any, op_type: str, axes: pool.PoolAxes, pad: bool) -> Names:
     """A pool whose high padding is exactly what its last window reaches.
 
     ONNX rounds up by another rule than lucid, so sizes are never left to `ceil_mode`.
     """
-    check_batched(x, rank)
-    found = [w for _, w in reversed(pool.windows(op_type, rank, x.shape, *args))]
+    check_batched(x, len(axes))
     reached = [
         max((w.count(n) - 1) * w.stride + w.reach - n - w.padding, 0)
-        for w, n in zip(found, x.shape[2:], strict=True)
+        for w, n in zip(axes, x.shape[2:], strict=True)
     ]
-    pairs = [(w.padding, high) for w, high in zip(found, reached, strict=True)]
+    pairs = [(w.padding, high) for w, high in zip(axes, reached, strict=True)]
     if pad and any(low or high for low, high in pairs):
         # Only the padding that was asked for counts in a mean; what lies beyond it does not.
-        x = g.node("Pad", x, integers(pads([(0, 0), (0, 0), *((w.padding,) * 2 for w in found)])))
+        x = g.node("Pad", x, integers(pads([(0, 0), (0, 0), *((w.padding,) * 2 for w in axes)])))
         pairs = [(0, max(high - low, 0)) for low, high in pairs]
-    if op_type == "MaxPool":
-        more["dilations"] = [w.dilation for w in found]
+    more: dict[str, Any] = {"dilations": [w.dilation for w in axes]} if op_type == "MaxPool" else {}
     return g.node(
-        op_type, x, kernel_shape=[w.kernel for w in found], strides=[w.stride for w in found],
+        op_type, x, kernel_shape=[w.kernel for w in axes], strides=[w.stride for w in axes],
         pads=pads(pairs), **more,
     )  # fmt: skip
 
 
-def max_pool(
-    g: Graph, y: Value, /, x: Any, rank: int, kernel_size: Any, stride: Any, padding: Any,
-    dilation: Any, ceil_mode: bool,
-) -> Names:  # fmt: skip
-    return pooled(g, x, rank, "MaxPool", False, kernel_size, stride, padding, dilation, ceil_mode)
+def max_pool(g: Graph, y: Value, /, x: Any, axes: pool.PoolAxes) -> Names:
+    return pooled(g, x, "MaxPool", axes, pad=False)
 
 
-def avg_pool(
-    g: Graph, y: Value, /, x: Any, rank: int, kernel_size: Any, stride: Any, padding: Any,
-    ceil_mode: bool, count_include_pad: bool,
-) -> Names:  # fmt: skip
-    return pooled(
-        g, x, rank, "AveragePool", count_include_pad, kernel_size, stride, padding, 1, ceil_mode
-    )
+def avg_pool(g: Graph, y: Value, /, x: Any, axes: pool.PoolAxes, count_include_pad: bool) -> Names:
+    return pooled(g, x, "AveragePool", axes, count_include_pad)
+
+
+def max_pool_of_arguments(g: Graph, y: Value, /, input_: Any, **arguments: Any) -> Names:
+    rank = len(y.shape) - 2
+    return max_pool(g, y, input_, pool.check_axes("max_pool", rank, **arguments))
+
+
+def avg_pool_of_arguments(
+    g: Graph, y: Value, /, input_: Any, count_include_pad: bool, **arguments: Any
+) -> Names:
+    axes = pool.check_axes("avg_pool", len(y.shape) - 2, **arguments)
+    return avg_pool(g, y, input_, axes, count_include_pad)
 
 
 def adaptive(op_type: str) -> Translation:
     """A pool of as many even windows as asked for."""
 
-    def translate(g: Graph, y: Value, /, x: Any, rank: int, output_size: Any) -> Names:
-        check_batched(x, rank)
+    def translate(g: Graph, y: Value, /, output_size: Any, rank: int = 0, **named: Any) -> Names:
+        (x,) = named.values()
+        check_batched(x, rank or len(y.shape) - 2)
         pairs = list(zip(x.shape[2:], y.shape[2:], strict=True))
         if all(m == 1 for _, m in pairs):
             return g.node(f"Global{op_type}", x)
@@ -433,16 +445,22 @@ _TABLE: dict[Callable[..., Any], Translation] = {
     activation.log_softmax: direct("LogSoftmax", axis="axis"),
     linalg.matmul: direct("MatMul"),
     affine.linear: linear,
-    conv: convolution,
-    conv_transpose: transposed_convolution,
+    convolve: convolution,
+    convolve_transpose: transposed_convolution,
+    **{getattr(F, f"conv{n}d"): conv_of_arguments for n in (1, 2, 3)},
+    **{getattr(F, f"conv_transpose{n}d"): conv_transpose_of_arguments for n in (1, 2, 3)},
     norm.batch_norm: batch_norm,
     norm.instance_norm_training: instance_norm,
     norm.group_norm: group_norm,
     norm.layer_norm: layer_norm,
-    pool.max_pool: max_pool,
-    pool.avg_pool: avg_pool,
+    pool.max_over: max_pool,
+    pool.mean_over: avg_pool,
     pool.adaptive_max_pool: adaptive("MaxPool"),
     pool.adaptive_avg_pool: adaptive("AveragePool"),
+    **{getattr(F, f"max_pool{n}d"): max_pool_of_arguments for n in (1, 2, 3)},
+    **{getattr(F, f"avg_pool{n}d"): avg_pool_of_arguments for n in (1, 2, 3)},
+    **{getattr(F, f"adaptive_max_pool{n}d"): adaptive("MaxPool") for n in (1, 2, 3)},
+    **{getattr(F, f"adaptive_avg_pool{n}d"): adaptive("AveragePool") for n in (1, 2, 3)},
     shapes.reshape: reshape,
     shapes.flatten: reshape,
     shapes.ravel: reshape,

@@ -10,18 +10,23 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from lucid._core.typing import Array, Size, ntuple
+from lucid._core.arguments import ntuple
+from lucid._core.declaration import op
+from lucid._core.typing import Array, Operand, Size
 from lucid.ops.precision import narrowed, wide
 
+if TYPE_CHECKING:
+    from lucid._core.tensor import Tensor
 
-class Window(NamedTuple):
-    """The windows of a pool on one axis."""
+
+class PoolAxis(NamedTuple):
+    """The windows of a pool on one spatial axis."""
 
     kernel: int
     stride: int
@@ -46,46 +51,44 @@ class Window(NamedTuple):
         return count
 
 
-def windows(
-    call: str,
+PoolAxes: TypeAlias = tuple[PoolAxis, ...]  # one for each spatial axis
+
+
+def check_axes(
+    name: str,
     rank: int,
-    shape: tuple[int, ...],
     kernel_size: Size,
-    stride: Size | None,
-    padding: Size,
-    dilation: Size,
-    ceil_mode: bool,
-) -> list[tuple[int, Window]]:
-    """The axes of a pool, last one first, each with its checked windows.
+    stride: Size | None = None,
+    padding: Size = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+) -> PoolAxes:
+    """Normalise the arguments of a pool, and refuse those that no input could satisfy.
+
+    Args:
+        name: opens every error message, as in "max_pool2d" or "MaxPool2d".
 
     Raises:
-        ValueError: an argument is out of its range, or the input is too small.
+        ValueError: an argument is out of its range.
         TypeError: an argument is not made of integers.
     """
-    _check_rank(call, rank, shape)
-    kernel = ntuple(kernel_size, rank, f"{call}: kernel_size")
-    strides = kernel if stride is None else ntuple(stride, rank, f"{call}: stride")
-    paddings = ntuple(padding, rank, f"{call}: padding")
-    dilations = ntuple(dilation, rank, f"{call}: dilation")
-    for name, values in (("kernel_size", kernel), ("stride", strides), ("dilation", dilations)):
+    kernel = ntuple(kernel_size, rank, f"{name}: kernel_size")
+    strides = kernel if stride is None else ntuple(stride, rank, f"{name}: stride")
+    paddings = ntuple(padding, rank, f"{name}: padding")
+    dilations = ntuple(dilation, rank, f"{name}: dilation")
+    for what, values in (("kernel_size", kernel), ("stride", strides), ("dilation", dilations)):
         if min(values) < 1:
-            raise ValueError(f"{call}: {name} must be at least 1 on each axis, got {values}.")
-    found = []
-    for i in reversed(range(rank)):
-        window = Window(kernel[i], strides[i], paddings[i], dilations[i], ceil_mode)
-        if not 0 <= 2 * window.padding <= window.reach:
-            raise ValueError(
-                f"{call}: padding must be from 0 to half of the kernel on each axis, got "
-                f"padding={paddings} for kernel_size={kernel}."
-            )
-        axis = len(shape) - rank + i
-        if window.count(shape[axis]) < 1:
-            raise ValueError(
-                f"{call}: the input of shape {shape} is too small for kernel_size={kernel}, "
-                f"padding={paddings}, dilation={dilations}."
-            )
-        found.append((axis, window))
-    return found
+            raise ValueError(f"{name}: {what} must be at least 1 on each axis, got {values}.")
+    axes = tuple(
+        PoolAxis(k, s, p, d, ceil_mode)
+        for k, s, p, d in zip(kernel, strides, paddings, dilations, strict=True)
+    )
+    if not all(0 <= 2 * axis.padding <= axis.reach for axis in axes):
+        raise ValueError(
+            f"{name}: padding must be from 0 to half of the kernel on each axis, got "
+            f"padding={paddings} for kernel_size={kernel}."
+        )
+    return axes
 
 
 def max_pool(
@@ -99,10 +102,14 @@ def max_pool(
     ceil_mode: bool = False,
 ) -> Array:
     """Largest value of each window of the last `rank` axes; of equal ones the first counts."""
-    call = f"max_pool{rank}d"
-    for axis, window in windows(
-        call, rank, x.shape, kernel_size, stride, padding, dilation, ceil_mode
-    ):
+    axes = check_axes(f"max_pool{rank}d", rank, kernel_size, stride, padding, dilation, ceil_mode)
+    return max_over.pure(x, axes=axes)
+
+
+@op
+def max_over(x: Operand, *, axes: PoolAxes) -> Tensor:
+    """`max_pool` with arguments that `check_axes` has checked."""
+    for axis, window in _placed(f"max_pool{len(axes)}d", axes, x.shape):
         x = functools.reduce(_larger, _slices(x, axis, window, _lowest(x)))
     return x
 
@@ -118,10 +125,15 @@ def avg_pool(
     count_include_pad: bool = True,
 ) -> Array:
     """Mean of each window of the last `rank` axes."""
+    axes = check_axes(f"avg_pool{rank}d", rank, kernel_size, stride, padding, ceil_mode=ceil_mode)
+    return mean_over.pure(x, axes=axes, count_include_pad=count_include_pad)
+
+
+@op
+def mean_over(x: Operand, *, axes: PoolAxes, count_include_pad: bool = True) -> Tensor:
+    """`avg_pool` with arguments that `check_axes` has checked."""
     y = wide(x)
-    for axis, window in windows(
-        f"avg_pool{rank}d", rank, x.shape, kernel_size, stride, padding, 1, ceil_mode
-    ):
+    for axis, window in _placed(f"avg_pool{len(axes)}d", axes, x.shape):
         length = x.shape[axis]
         start = np.arange(window.count(length)) * window.stride - window.padding
         low, high = (-window.padding, length + window.padding) if count_include_pad else (0, length)
@@ -131,7 +143,8 @@ def avg_pool(
     return narrowed(y, x)
 
 
-def adaptive_max_pool(x: Array, /, rank: int, output_size: Sequence[int | None] | int) -> Array:
+@op
+def adaptive_max_pool(x: Operand, rank: int, output_size: Sequence[int | None] | int) -> Tensor:
     """Largest value of each of `output_size` windows that cover the last `rank` axes evenly."""
     for axis, start, stop in _even_windows("adaptive_max_pool", rank, x.shape, output_size):
         at = np.minimum(start + np.arange((stop - start).max())[:, None], stop - 1)
@@ -139,7 +152,8 @@ def adaptive_max_pool(x: Array, /, rank: int, output_size: Sequence[int | None] 
     return x
 
 
-def adaptive_avg_pool(x: Array, /, rank: int, output_size: Sequence[int | None] | int) -> Array:
+@op
+def adaptive_avg_pool(x: Operand, rank: int, output_size: Sequence[int | None] | int) -> Tensor:
     """Mean of each of `output_size` windows that cover the last `rank` axes evenly."""
     y = wide(x)
     for axis, start, stop in _even_windows("adaptive_avg_pool", rank, x.shape, output_size):
@@ -156,7 +170,21 @@ def adaptive_avg_pool(x: Array, /, rank: int, output_size: Sequence[int | None] 
     return narrowed(y, x)
 
 
-def _slices(x: Array, axis: int, window: Window, fill: float) -> list[Array]:
+def _placed(call: str, axes: PoolAxes, shape: tuple[int, ...]) -> list[tuple[int, PoolAxis]]:
+    """The axes with their places in an array of this shape, last one first."""
+    _check_rank(call, len(axes), shape)
+    placed = list(zip(range(len(shape) - len(axes), len(shape)), axes, strict=True))
+    if any(one.count(shape[i]) < 1 for i, one in placed):
+        raise ValueError(
+            f"{call}: the input of shape {shape} is too small for "
+            f"kernel_size={tuple(one.kernel for one in axes)}, "
+            f"padding={tuple(one.padding for one in axes)}, "
+            f"dilation={tuple(one.dilation for one in axes)}."
+        )
+    return placed[::-1]
+
+
+def _slices(x: Array, axis: int, window: PoolAxis, fill: float) -> list[Array]:
     """The first element of all windows, the second of all, and so on; padded with `fill`."""
     length, count = x.shape[axis], window.count(x.shape[axis])
     last = (count - 1) * window.stride
@@ -183,6 +211,28 @@ def _lowest(x: Array) -> float:
     return -math.inf if jnp.issubdtype(x.dtype, jnp.floating) else int(np.iinfo(x.dtype).min)
 
 
+def check_output_size(name: str, rank: int, output_size: Sequence[int | None] | int) -> None:
+    """Refuse an output size of an adaptive pool that no input could satisfy.
+
+    Raises:
+        ValueError: a size is below 1.
+        TypeError: a size is neither an integer nor None.
+    """
+    sizes = _output_sizes(name, rank, output_size)
+    if any(m is not None and m < 1 for m in sizes):
+        raise ValueError(f"{name}: output_size must be at least 1 on each axis, got {sizes}.")
+
+
+def _output_sizes(
+    name: str, rank: int, output_size: Sequence[int | None] | int
+) -> tuple[int | None, ...]:
+    """One size per axis, or None where the input's is kept."""
+    if not isinstance(output_size, Sequence) or len(output_size) != rank:
+        return ntuple(cast(Size, output_size), rank, f"{name}: output_size")
+    given = ntuple([0 if m is None else m for m in output_size], rank, f"{name}: output_size")
+    return tuple(None if m is None else n for m, n in zip(output_size, given, strict=True))
+
+
 def _even_windows(
     call: str, rank: int, shape: tuple[int, ...], output_size: Sequence[int | None] | int
 ) -> list[tuple[int, np.ndarray, np.ndarray]]:
@@ -193,14 +243,14 @@ def _even_windows(
     call = f"{call}{rank}d"
     _check_rank(call, rank, shape)
     spatial = shape[len(shape) - rank :]
-    given: Any = output_size
-    if isinstance(output_size, Sequence) and len(output_size) == rank:
-        given = [n if m is None else m for m, n in zip(output_size, spatial, strict=True)]
-    sizes = ntuple(given, rank, f"{call}: output_size")
+    sizes = [
+        n if m is None else m
+        for m, n in zip(_output_sizes(call, rank, output_size), spatial, strict=True)
+    ]
     if min(sizes) < 1 or min(spatial) < 1:
         raise ValueError(
             f"{call}: output_size and the input's size must be at least 1 on each axis, got "
-            f"{sizes} for input shape {shape}."
+            f"{tuple(sizes)} for input shape {shape}."
         )
     found = []
     for i in reversed(range(rank)):

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from lucid._core.arguments import ntuple
 from lucid._core.declaration import op
-from lucid._core.typing import Array, Operand, Size, ntuple
+from lucid._core.typing import Array, Operand, Size
 from lucid.ops.precision import narrowed, wide
 
 if TYPE_CHECKING:

@@ -165,8 +165,8 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        if thread.capture is not None:
-            thread.capture.watch(self)
+        if thread.trace is not None:
+            thread.trace.watch(self)
         # Each group is checked before any is updated.
         for update in [self._gather(group) for group in self.param_groups]:
             self._update(*update)
@@ -188,7 +188,7 @@ class Optimizer:
                 f"{type(self).__name__}: the hyperparameters now need {sorted(absent)}, and state "
                 "is only allocated with the parameters. Construct the optimizer with them."
             )
-        capture = thread.capture
+        capture = thread.trace
         numbers, flags = {}, []
         for name in self.defaults:
             value = group[name]

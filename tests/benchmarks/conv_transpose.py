@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from timing import geometric_mean, interleave
 
-from lucid.ops.conv import check_conv_args, conv, conv_transpose, force_lowering
+from lucid.ops.conv import check_window, conv, conv_transpose, force_lowering
 from lucid.ops.conv.definition import large as plain_conv_transpose
 from lucid.ops.conv.definition import small as plain_conv
 from lucid.ops.conv.geometry import Form, conv_form, conv_transpose_form
@@ -97,9 +97,9 @@ class Problem:
         channels = (row.x[1], row.out_channels)
         first, second = channels if transposed else channels[::-1]
         self.w_shape = (first, second // row.groups, *(row.kernel,) * self.rank)
-        window = check_conv_args(
-            "benchmark", self.rank, row.x[1], row.out_channels, row.kernel, row.stride,
-            row.padding, row.dilation, row.groups, row.output_padding,
+        window = check_window(
+            "benchmark", self.rank, row.kernel, row.stride, row.padding, row.dilation, row.groups,
+            row.output_padding,
         )  # fmt: skip
         form_of = conv_transpose_form if transposed else conv_form
         self.form: Form = form_of("benchmark", row.x, self.w_shape, window)

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from timing import interleave
 
-from lucid.ops.conv import check_conv_args, conv_transpose
+from lucid.ops.conv import check_window, conv_transpose
 from lucid.ops.conv.definition import large as plain
 from lucid.ops.conv.geometry import conv_transpose_form
 
@@ -40,7 +40,7 @@ def by_lucid(x: jax.Array, w: jax.Array, stride: int, padding: int) -> jax.Array
 
 
 def by_lhs_dilation(x: jax.Array, w: jax.Array, stride: int, padding: int) -> jax.Array:
-    window = check_conv_args("plain", 2, *w.shape[:2], w.shape[2:], stride, padding, 1, 1, 0)
+    window = check_window("plain", 2, w.shape[2:], stride, padding, 1, 1, 0)
     return plain(conv_transpose_form("plain", x.shape, w.shape, window), x, w)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import re
 
 import jax
@@ -147,6 +149,70 @@ def test_batch_of_zero():
     assert y.shape == (0, 3, 9, 9)
     y.sum().backward()
     assert (layer.weight.grad == 0).all()
+
+
+def test_arguments_set_later_count():
+    x = Tensor(spaced(2, 4, 6, 5))
+    conv = nn.Conv2d(4, 4, 3, padding="same")
+    conv.stride, conv.padding, conv.dilation, conv.groups = 2, [1, (0, 2)], (1, 2), 2
+    conv.weight = nn.Parameter(spaced(4, 2, 3, 3))
+    expected = F.conv2d(x, conv.weight, conv.bias, 2, (1, (0, 2)), (1, 2), 2)
+    np.testing.assert_array_equal(conv(x).numpy(), expected.numpy())
+    deconv = nn.ConvTranspose2d(4, 2, 3)
+    deconv.stride, deconv.output_padding = (2, 3), 1
+    expected = F.conv_transpose2d(x, deconv.weight, deconv.bias, (2, 3), 0, 1)
+    np.testing.assert_array_equal(deconv(x).numpy(), expected.numpy())
+    compiled = lucid.jit(lambda x: conv(x))
+    before = compiled(x)
+    conv.stride = 1
+    assert compiled(x).shape == conv(x).shape != before.shape
+
+
+def test_arguments_set_later_are_checked_together_at_the_next_call():
+    layer, x = (
+        nn.ConvTranspose2d(4, 2, 3, stride=2, padding=1, output_padding=1),
+        lucid.zeros(2, 4, 6, 5),
+    )
+    layer.stride = 1
+    seen = vars(layer).copy()
+    text = "ConvTranspose2d: output_padding must be at least 0 and smaller than stride or dilation"
+    for _ in range(2):
+        with pytest.raises(ValueError, match=f"^{text}"):
+            layer(x)
+        assert vars(layer) == seen
+    layer.output_padding = 0
+    assert layer(x).shape == (2, 2, 6, 5)
+    layer.padding = "full"
+    with pytest.raises(ValueError, match=r"^ConvTranspose2d: padding must be 'valid', 'same' or"):
+        layer(x)
+
+
+def test_a_weight_of_another_kernel_needs_its_kernel_size():
+    layer, x = nn.Conv2d(4, 2, 3, padding="same"), lucid.zeros(1, 4, 6, 6)
+    layer.weight = nn.Parameter(spaced(2, 4, 5, 5))
+    text = (
+        "conv2d: a weight of shape (2, 4, 5, 5) has a kernel of (5, 5), but kernel_size is (3, 3). "
+        "Set kernel_size, too."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}"):
+        layer(x)
+    layer.kernel_size = 5
+    assert layer(x).shape == (1, 2, 6, 6)
+
+
+@pytest.mark.parametrize(
+    "made_from", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))]
+)
+def test_copies(made_from):
+    x = Tensor(spaced(2, 4, 6, 5))
+    for layer in (nn.Conv2d(4, 2, 3, 2, ((0, 1), (2, 0))), nn.ConvTranspose2d(4, 2, 3, 2, 1, 1)):
+        layer.dilation = 2
+        other = made_from(layer)
+        assert repr(other) == repr(layer)
+        np.testing.assert_array_equal(other(x).numpy(), layer(x).numpy())
+        other.stride = 1
+        assert layer.stride == (2, 2)
+        assert other(x).shape != layer(x).shape
 
 
 def test_repr():

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lucid import Tensor
+from lucid import Tensor, nn
 from lucid.nn import functional as F
 from tests.helpers import spaced
 
@@ -57,3 +57,20 @@ def test_functional_of_arrays_is_plain_jax():
     assert dx.shape == x.shape
     rows = jax.vmap(lambda row: F.relu(row))(x)
     np.testing.assert_array_equal(jax.jit(F.relu)(x), rows)
+
+
+def test_arguments_of_a_pool_set_later_count():
+    x = Tensor(np.arange(48.0).reshape(1, 2, 4, 6) % 7)
+    layer = nn.MaxPool2d(1)
+    layer.padding, layer.kernel_size, layer.stride, layer.ceil_mode = 1, 3, [2, 1], True
+    expected = F.max_pool2d(x, 3, (2, 1), 1, ceil_mode=True)
+    np.testing.assert_array_equal(layer(x).numpy(), expected.numpy())
+    layer.stride = 0
+    with pytest.raises(
+        ValueError, match=r"^MaxPool2d: stride must be at least 1 on each axis, got"
+    ):
+        layer(x)
+    layer = nn.AvgPool2d(3, padding=1)
+    layer.count_include_pad, layer.padding = False, (1, 0)
+    expected = F.avg_pool2d(x, 3, padding=(1, 0), count_include_pad=False)
+    np.testing.assert_array_equal(layer(x).numpy(), expected.numpy())

@@ -69,15 +69,28 @@ ERRORS = [
     (lambda: nn.DropBlock(7)(IMAGE), "squares of side 7 need an input (N, C, H, W) of at least"),
     # Pools
     (
-        lambda: nn.MaxPool1d(2, padding=2)(LINE),
-        "padding must be from 0 to half of the kernel on each axis, got padding=(2,) for "
-        "kernel_size=(2,)",
+        lambda: nn.MaxPool1d(2, padding=2),
+        "MaxPool1d: padding must be from 0 to half of the kernel on each axis, got padding=(2,) "
+        "for kernel_size=(2,)",
     ),
     (lambda: nn.AvgPool2d(7)(IMAGE), "of shape (2, 3, 6, 5) is too small for kernel_size=(7, 7)"),
-    (lambda: nn.AvgPool2d(0)(IMAGE), "kernel_size must be at least 1 on each axis, got (0, 0)"),
-    (lambda: nn.MaxPool2d((2, 2, 2))(IMAGE), "kernel_size must be an integer or a tuple of 2"),
+    (lambda: nn.AvgPool2d(0), "AvgPool2d: kernel_size must be at least 1 on each axis, got (0, 0)"),
+    (lambda: nn.MaxPool2d((2, 2, 2)), "MaxPool2d: kernel_size must be an integer or a tuple of 2"),
     (lambda: nn.MaxPool2d(2)(zeros(2, 3)), "max_pool2d: input must have 4 axes (N, C, *spatial)"),
-    (lambda: nn.AdaptiveAvgPool1d(0)(LINE), "must be at least 1 on each axis, got (0,)"),
+    (
+        lambda: F.max_pool1d(LINE, 2, padding=2),
+        "max_pool1d: padding must be from 0 to half of the kernel on each axis, got padding=(2,) "
+        "for kernel_size=(2,)",
+    ),
+    (
+        lambda: nn.AdaptiveAvgPool2d((0, None)),
+        "AdaptiveAvgPool2d: output_size must be at least 1 on each axis, got (0, None)",
+    ),
+    (
+        lambda: F.adaptive_avg_pool1d(LINE, 0),
+        "adaptive_avg_pool1d: output_size and the input's size must be at least 1 on each axis, "
+        "got (0,) for input shape",
+    ),
     # Resizing
     (lambda: nn.Upsample()(LINE), "one of size and scale_factor is needed, got size=None and"),
     (lambda: nn.Upsample(2, 2)(LINE), "one of size and scale_factor is needed, got size=2 and"),

@@ -5,14 +5,8 @@ from a generator and so always return Tensors.
 
 from lucid._core.declaration import publish
 from lucid._core.hints import answer_misses
-from lucid.nn.functional.conv import (
-    conv1d,
-    conv2d,
-    conv3d,
-    conv_transpose1d,
-    conv_transpose2d,
-    conv_transpose3d,
-)
+from lucid.nn.functional import conv, patches, pool
+from lucid.nn.functional.conv import *
 from lucid.nn.functional.dropout import (
     alpha_dropout,
     drop_block,
@@ -24,24 +18,8 @@ from lucid.nn.functional.dropout import (
 )
 from lucid.nn.functional.lookup import embedding, one_hot
 from lucid.nn.functional.norm import batch_norm, instance_norm
-from lucid.nn.functional.patches import (
-    fold,
-    unfold,
-)
-from lucid.nn.functional.pool import (
-    adaptive_avg_pool1d,
-    adaptive_avg_pool2d,
-    adaptive_avg_pool3d,
-    adaptive_max_pool1d,
-    adaptive_max_pool2d,
-    adaptive_max_pool3d,
-    avg_pool1d,
-    avg_pool2d,
-    avg_pool3d,
-    max_pool1d,
-    max_pool2d,
-    max_pool3d,
-)
+from lucid.nn.functional.patches import *
+from lucid.nn.functional.pool import *
 from lucid.ops import activation, affine, classification, loss, norm, resize
 from lucid.ops.activation import *
 from lucid.ops.affine import *
@@ -52,23 +30,8 @@ from lucid.ops.norm import *
 from lucid.ops.resize import *
 
 __all__ = [
-    "adaptive_avg_pool1d",
-    "adaptive_avg_pool2d",
-    "adaptive_avg_pool3d",
-    "adaptive_max_pool1d",
-    "adaptive_max_pool2d",
-    "adaptive_max_pool3d",
     "alpha_dropout",
-    "avg_pool1d",
-    "avg_pool2d",
-    "avg_pool3d",
     "batch_norm",
-    "conv1d",
-    "conv2d",
-    "conv3d",
-    "conv_transpose1d",
-    "conv_transpose2d",
-    "conv_transpose3d",
     "drop_block",
     "drop_path",
     "dropout",
@@ -76,15 +39,13 @@ __all__ = [
     "dropout2d",
     "dropout3d",
     "embedding",
-    "fold",
     "instance_norm",
-    "max_pool1d",
-    "max_pool2d",
-    "max_pool3d",
     "one_hot",
     "tanh",
-    "unfold",
 ]
+__all__ += conv.__all__
+__all__ += patches.__all__
+__all__ += pool.__all__
 __all__ += activation.__all__
 __all__ += affine.__all__
 __all__ += classification.__all__

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from lucid import ops
-from lucid._core.gate import apply
-from lucid._core.static import frozen
+from lucid._core.declaration import op
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Operand, Size
-from lucid.ops.conv import Padding
+from lucid.ops.conv import Padding, conv, conv_transpose
+
+__all__ = [
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+]
 
 
+@op
 def conv1d(
     input_: Operand,
     weight: Operand,
@@ -24,9 +32,13 @@ def conv1d(
     >>> F.conv1d(lucid.zeros(1, 3, 8), lucid.zeros(8, 3, 3), padding=1).shape
     (1, 8, 8)
     """
-    return _conv(1, input_, weight, bias, stride, padding, dilation, groups)
+    return conv(
+        input_, weight, bias, rank=1, stride=stride, padding=padding, dilation=dilation,
+        groups=groups,
+    )  # fmt: skip
 
 
+@op
 def conv2d(
     input_: Operand,
     weight: Operand,
@@ -41,9 +53,13 @@ def conv2d(
     >>> F.conv2d(lucid.zeros(1, 3, 8, 8), lucid.zeros(8, 3, 3, 3), padding=1).shape
     (1, 8, 8, 8)
     """
-    return _conv(2, input_, weight, bias, stride, padding, dilation, groups)
+    return conv(
+        input_, weight, bias, rank=2, stride=stride, padding=padding, dilation=dilation,
+        groups=groups,
+    )  # fmt: skip
 
 
+@op
 def conv3d(
     input_: Operand,
     weight: Operand,
@@ -58,9 +74,13 @@ def conv3d(
     >>> F.conv3d(lucid.zeros(1, 3, 8, 8, 8), lucid.zeros(8, 3, 3, 3, 3), padding=1).shape
     (1, 8, 8, 8, 8)
     """
-    return _conv(3, input_, weight, bias, stride, padding, dilation, groups)
+    return conv(
+        input_, weight, bias, rank=3, stride=stride, padding=padding, dilation=dilation,
+        groups=groups,
+    )  # fmt: skip
 
 
+@op
 def conv_transpose1d(
     input_: Operand,
     weight: Operand,
@@ -77,11 +97,13 @@ def conv_transpose1d(
     >>> F.conv_transpose1d(x, weight, stride=2, padding=1).shape
     (1, 3, 8)
     """
-    return _conv_transpose(
-        1, input_, weight, bias, stride, padding, output_padding, dilation, groups
-    )
+    return conv_transpose(
+        input_, weight, bias, rank=1, stride=stride, padding=padding,
+        output_padding=output_padding, dilation=dilation, groups=groups,
+    )  # fmt: skip
 
 
+@op
 def conv_transpose2d(
     input_: Operand,
     weight: Operand,
@@ -100,11 +122,13 @@ def conv_transpose2d(
     >>> F.conv_transpose2d(x, weight, stride=2, padding=1).shape
     (1, 3, 8, 8)
     """
-    return _conv_transpose(
-        2, input_, weight, bias, stride, padding, output_padding, dilation, groups
-    )
+    return conv_transpose(
+        input_, weight, bias, rank=2, stride=stride, padding=padding,
+        output_padding=output_padding, dilation=dilation, groups=groups,
+    )  # fmt: skip
 
 
+@op
 def conv_transpose3d(
     input_: Operand,
     weight: Operand,
@@ -121,54 +145,7 @@ def conv_transpose3d(
     >>> F.conv_transpose3d(x, weight, stride=2, padding=1).shape
     (1, 3, 8, 8, 8)
     """
-    return _conv_transpose(
-        3, input_, weight, bias, stride, padding, output_padding, dilation, groups
-    )
-
-
-def _conv(
-    rank: int,
-    input_: Operand,
-    weight: Operand,
-    bias: Operand | None,
-    stride: Size,
-    padding: Padding,
-    dilation: Size,
-    groups: int,
-) -> Tensor:
-    return apply(
-        ops.conv.conv,
-        input_,
-        weight,
-        bias,
-        rank=rank,
-        stride=frozen(stride),
-        padding=frozen(padding),
-        dilation=frozen(dilation),
-        groups=groups,
-    )
-
-
-def _conv_transpose(
-    rank: int,
-    input_: Operand,
-    weight: Operand,
-    bias: Operand | None,
-    stride: Size,
-    padding: Padding,
-    output_padding: Size,
-    dilation: Size,
-    groups: int,
-) -> Tensor:
-    return apply(
-        ops.conv.conv_transpose,
-        input_,
-        weight,
-        bias,
-        rank=rank,
-        stride=frozen(stride),
-        padding=frozen(padding),
-        output_padding=frozen(output_padding),
-        dilation=frozen(dilation),
-        groups=groups,
-    )
+    return conv_transpose(
+        input_, weight, bias, rank=3, stride=stride, padding=padding,
+        output_padding=output_padding, dilation=dilation, groups=groups,
+    )  # fmt: skip

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from lucid import ops
-from lucid._core.gate import apply
-from lucid._core.static import frozen
+from lucid._core.declaration import op
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Operand, Size
+from lucid.ops import conv
 from lucid.ops.conv import Padding
 
+__all__ = [
+    "fold",
+    "unfold",
+]
 
+
+@op
 def unfold(
     input_: Operand,
     filter_size: Size,
@@ -22,16 +27,16 @@ def unfold(
     >>> F.unfold(lucid.zeros(1, 3, 8, 8), 2, stride=2).shape
     (1, 12, 16)
     """
-    return apply(
-        ops.conv.unfold,
+    return conv.unfold(
         input_,
-        kernel_size=frozen(filter_size),
-        stride=frozen(stride),
-        padding=frozen(padding),
-        dilation=frozen(dilation),
+        kernel_size=filter_size,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
     )
 
 
+@op
 def fold(
     input_: Operand,
     output_size: Size,
@@ -45,12 +50,11 @@ def fold(
     >>> F.fold(lucid.zeros(1, 12, 16), 8, 2, stride=2).shape
     (1, 3, 8, 8)
     """
-    return apply(
-        ops.conv.fold,
+    return conv.fold(
         input_,
-        output_size=frozen(output_size),
-        kernel_size=frozen(filter_size),
-        stride=frozen(stride),
-        padding=frozen(padding),
-        dilation=frozen(dilation),
+        output_size=output_size,
+        kernel_size=filter_size,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
     )

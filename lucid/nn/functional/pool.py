@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lucid._core.gate import apply
-from lucid._core.static import frozen
+from lucid._core.declaration import op
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Operand, Size
 from lucid.ops import pool
 
+__all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
+]
 
+
+@op
 def max_pool1d(
     input_: Operand,
     kernel_size: Size = 1,
@@ -24,9 +39,10 @@ def max_pool1d(
     >>> F.max_pool1d(lucid.zeros(1, 2, 8), 2).shape
     (1, 2, 4)
     """
-    return _max(1, input_, kernel_size, stride, padding, dilation, ceil_mode)
+    return pool.max_pool(input_, 1, kernel_size, stride, padding, dilation, ceil_mode)
 
 
+@op
 def max_pool2d(
     input_: Operand,
     kernel_size: Size = 1,
@@ -40,9 +56,10 @@ def max_pool2d(
     >>> F.max_pool2d(lucid.zeros(1, 2, 8, 8), 2).shape
     (1, 2, 4, 4)
     """
-    return _max(2, input_, kernel_size, stride, padding, dilation, ceil_mode)
+    return pool.max_pool(input_, 2, kernel_size, stride, padding, dilation, ceil_mode)
 
 
+@op
 def max_pool3d(
     input_: Operand,
     kernel_size: Size = 1,
@@ -56,9 +73,10 @@ def max_pool3d(
     >>> F.max_pool3d(lucid.zeros(1, 2, 8, 8, 8), 2).shape
     (1, 2, 4, 4, 4)
     """
-    return _max(3, input_, kernel_size, stride, padding, dilation, ceil_mode)
+    return pool.max_pool(input_, 3, kernel_size, stride, padding, dilation, ceil_mode)
 
 
+@op
 def avg_pool1d(
     input_: Operand,
     kernel_size: Size = 1,
@@ -72,9 +90,10 @@ def avg_pool1d(
     >>> F.avg_pool1d(lucid.zeros(1, 2, 8), 2).shape
     (1, 2, 4)
     """
-    return _avg(1, input_, kernel_size, stride, padding, ceil_mode, count_include_pad)
+    return pool.avg_pool(input_, 1, kernel_size, stride, padding, ceil_mode, count_include_pad)
 
 
+@op
 def avg_pool2d(
     input_: Operand,
     kernel_size: Size = 1,
@@ -88,9 +107,10 @@ def avg_pool2d(
     >>> F.avg_pool2d(lucid.zeros(1, 2, 8, 8), 2).shape
     (1, 2, 4, 4)
     """
-    return _avg(2, input_, kernel_size, stride, padding, ceil_mode, count_include_pad)
+    return pool.avg_pool(input_, 2, kernel_size, stride, padding, ceil_mode, count_include_pad)
 
 
+@op
 def avg_pool3d(
     input_: Operand,
     kernel_size: Size = 1,
@@ -104,100 +124,64 @@ def avg_pool3d(
     >>> F.avg_pool3d(lucid.zeros(1, 2, 8, 8, 8), 2).shape
     (1, 2, 4, 4, 4)
     """
-    return _avg(3, input_, kernel_size, stride, padding, ceil_mode, count_include_pad)
+    return pool.avg_pool(input_, 3, kernel_size, stride, padding, ceil_mode, count_include_pad)
 
 
+@op
 def adaptive_max_pool1d(input_: Operand, output_size: int | Sequence[int | None]) -> Tensor:
     """Largest value of each window of an even cover; as in `nn.AdaptiveMaxPool1d`.
 
     >>> F.adaptive_max_pool1d(lucid.zeros(1, 2, 8), 4).shape
     (1, 2, 4)
     """
-    return apply(pool.adaptive_max_pool, input_, rank=1, output_size=frozen(output_size))
+    return pool.adaptive_max_pool.pure(input_, rank=1, output_size=output_size)
 
 
+@op
 def adaptive_max_pool2d(input_: Operand, output_size: int | Sequence[int | None]) -> Tensor:
     """Largest value of each window of an even cover; as in `nn.AdaptiveMaxPool2d`.
 
     >>> F.adaptive_max_pool2d(lucid.zeros(1, 2, 8, 8), 4).shape
     (1, 2, 4, 4)
     """
-    return apply(pool.adaptive_max_pool, input_, rank=2, output_size=frozen(output_size))
+    return pool.adaptive_max_pool.pure(input_, rank=2, output_size=output_size)
 
 
+@op
 def adaptive_max_pool3d(input_: Operand, output_size: int | Sequence[int | None]) -> Tensor:
     """Largest value of each window of an even cover; as in `nn.AdaptiveMaxPool3d`.
 
     >>> F.adaptive_max_pool3d(lucid.zeros(1, 2, 8, 8, 8), 4).shape
     (1, 2, 4, 4, 4)
     """
-    return apply(pool.adaptive_max_pool, input_, rank=3, output_size=frozen(output_size))
+    return pool.adaptive_max_pool.pure(input_, rank=3, output_size=output_size)
 
 
+@op
 def adaptive_avg_pool1d(input_: Operand, output_size: int | Sequence[int | None]) -> Tensor:
     """Mean of each window of an even cover; as in `nn.AdaptiveAvgPool1d`.
 
     >>> F.adaptive_avg_pool1d(lucid.zeros(1, 2, 8), 4).shape
     (1, 2, 4)
     """
-    return apply(pool.adaptive_avg_pool, input_, rank=1, output_size=frozen(output_size))
+    return pool.adaptive_avg_pool.pure(input_, rank=1, output_size=output_size)
 
 
+@op
 def adaptive_avg_pool2d(input_: Operand, output_size: int | Sequence[int | None]) -> Tensor:
     """Mean of each window of an even cover; as in `nn.AdaptiveAvgPool2d`.
 
     >>> F.adaptive_avg_pool2d(lucid.zeros(1, 2, 8, 8), 4).shape
     (1, 2, 4, 4)
     """
-    return apply(pool.adaptive_avg_pool, input_, rank=2, output_size=frozen(output_size))
+    return pool.adaptive_avg_pool.pure(input_, rank=2, output_size=output_size)
 
 
+@op
 def adaptive_avg_pool3d(input_: Operand, output_size: int | Sequence[int | None]) -> Tensor:
     """Mean of each window of an even cover; as in `nn.AdaptiveAvgPool3d`.
 
     >>> F.adaptive_avg_pool3d(lucid.zeros(1, 2, 8, 8, 8), 4).shape
     (1, 2, 4, 4, 4)
     """
-    return apply(pool.adaptive_avg_pool, input_, rank=3, output_size=frozen(output_size))
-
-
-def _max(
-    rank: int,
-    input_: Operand,
-    kernel_size: Size,
-    stride: Size | None,
-    padding: Size,
-    dilation: Size,
-    ceil_mode: bool,
-) -> Tensor:
-    return apply(
-        pool.max_pool,
-        input_,
-        rank=rank,
-        kernel_size=frozen(kernel_size),
-        stride=frozen(stride),
-        padding=frozen(padding),
-        dilation=frozen(dilation),
-        ceil_mode=ceil_mode,
-    )
-
-
-def _avg(
-    rank: int,
-    input_: Operand,
-    kernel_size: Size,
-    stride: Size | None,
-    padding: Size,
-    ceil_mode: bool,
-    count_include_pad: bool,
-) -> Tensor:
-    return apply(
-        pool.avg_pool,
-        input_,
-        rank=rank,
-        kernel_size=frozen(kernel_size),
-        stride=frozen(stride),
-        padding=frozen(padding),
-        ceil_mode=ceil_mode,
-        count_include_pad=count_include_pad,
-    )
+    return pool.adaptive_avg_pool.pure(input_, rank=3, output_size=output_size)

@@ -11,13 +11,18 @@ from itertools import combinations
 
 from jax import Array
 
-from lucid.ops.conv import matmul
+from lucid.ops.conv import matmul, tuning
 from lucid.ops.conv.geometry import Form
 
 
 def claims(out: str, form: Form) -> bool:
     """Forms with an axis of stride 1 and more than one tap."""
     return bool(_movable(form))
+
+
+def pays(out: str, form: Form) -> bool:
+    """Kernels of two or three axes with no stride, or fewer channels on the side of small."""
+    return traffic(form) < tuning.BALANCED_SHARE * matmul.traffic(form)
 
 
 def traffic(form: Form) -> int:

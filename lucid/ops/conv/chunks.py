@@ -15,16 +15,13 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from lucid.ops.conv import tuning
 from lucid.ops.conv.geometry import Form
 from lucid.ops.conv.windows import pad_axis
 
 # What computes a map of one piece, from the piece's form and its operands.
 Run: TypeAlias = Callable[[Form, Array], Array]
 RunPair: TypeAlias = Callable[[Form, Array, Array], Array]
-
-WHOLE = 13 << 20  # columns of at most so many bytes are not cut: with the product, about 32 MiB
-IMAGE = 24 << 20  # columns of one image are cut, by rows, only where they take more than this
-PIECE = 4 << 20  # bytes of columns in a piece, unless one image, or one row of it, takes more
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,12 +75,12 @@ class Pieces:
 
 def cut(form: Form, column_bytes: int) -> Pieces | None:
     """The pieces of a form whose columns take so many bytes; None where that is little."""
-    if column_bytes <= WHOLE:
+    if column_bytes <= tuning.WHOLE_BYTES:
         return None
     image = column_bytes // form.batch
     row = image // form.small[0]
-    if image <= IMAGE:
-        fit = max(1, PIECE // image)
+    if image <= tuning.IMAGE_BYTES:
+        fit = max(1, tuning.PIECE_BYTES // image)
         images = max(n for n in range(1, fit + 1) if form.batch % n == 0)
         piece = dataclasses.replace(form, batch=images)
         return Pieces(
@@ -92,7 +89,7 @@ def cut(form: Form, column_bytes: int) -> Pieces | None:
             Strips(images, 1, 0, form.small[0], 0, form.small[0]),
             Strips(images, 1, 0, form.large[0], 0, form.large[0]),
         )
-    rows = -(-form.small[0] // -(-image // max(PIECE, row)))
+    rows = -(-form.small[0] // -(-image // max(tuning.PIECE_BYTES, row)))
     per_image = -(-form.small[0] // rows)
     step = form.stride[0] * rows
     reach = step - form.stride[0] + form.dilation[0] * (form.kernel[0] - 1) + 1

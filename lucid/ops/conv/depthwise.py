@@ -10,24 +10,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from itertools import product
+from math import prod
 from operator import add
 
 import jax.numpy as jnp
 from jax import Array, lax
 
+from lucid.ops.conv import tuning
 from lucid.ops.conv.geometry import Form
 from lucid.ops.conv.windows import join_phases, pad_axes
 
 Taps = tuple[int, ...]
 
-# A reduction carries one accumulator per tap; many more than this no longer stay in registers.
-TAPS_PER_PASS = 32
-
 
 def claims(out: str, form: Form) -> bool:
     """Groups with one channel of small or of large, and few of the other."""
-    few = max(form.small_channels, form.large_channels) <= 4 * form.groups
+    few = max(form.small_channels, form.large_channels) <= tuning.DEPTHWISE_CHANNELS * form.groups
     return few and form.groups in (form.small_channels, form.large_channels)
+
+
+def pays(out: str, form: Form) -> bool:
+    """Up to so many taps, each of which is a step of the program."""
+    return prod(form.kernel) <= tuning.DEPTHWISE_TAPS
 
 
 def small(form: Form, large: Array, kernel: Array) -> Array:
@@ -68,8 +72,8 @@ def kernel(form: Form, small: Array, large: Array) -> Array:
     # batch is summed after it: a sharded axis would be gathered for a reduction of many operands.
     positions = range(4, 4 + form.rank)
     sums: list[Array] = []
-    for start in range(0, len(products), TAPS_PER_PASS):
-        some = products[start : start + TAPS_PER_PASS]
+    for start in range(0, len(products), tuning.TAPS_PER_REDUCTION):
+        some = products[start : start + tuning.TAPS_PER_REDUCTION]
         zeros = [jnp.zeros((), x.dtype)] * len(some)
         sums += lax.reduce(some, zeros, _add_each, positions)
     return jnp.stack(sums, -1).sum(0).reshape(form.kernel_shape)

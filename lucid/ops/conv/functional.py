@@ -1,26 +1,34 @@
-"""`conv` and `conv_transpose`: arguments checked, then one of the three maps, then the bias."""
+"""`conv` and `conv_transpose`: arguments checked, then one of the three maps, then the bias.
+
+A layer, whose arguments are checked when it is made, begins at the second step: `convolve` and
+`convolve_transpose` take them as one `Window`.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import jax.numpy as jnp
 from jax import Array
 
-from lucid._core.typing import Size
+from lucid._core.declaration import op
+from lucid._core.typing import Operand, Size
 from lucid.ops.conv.geometry import (
     Padding,
     Window,
-    check_conv_args,
+    check_channels,
+    check_kernel,
     check_operands,
+    check_window,
     conv_form,
     conv_transpose_form,
-    count,
 )
 from lucid.ops.conv.lowerings import force_lowering
 from lucid.ops.conv.maps import bind
+
+if TYPE_CHECKING:
+    from lucid._core.tensor import Tensor
 
 PaddingMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
 _PAD_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}  # jnp.pad's names
@@ -61,13 +69,27 @@ def conv(
     """
     name = f"conv{rank}d"
     check_operands(name, rank, x.shape, w.shape)
-    _check_dtypes(name, x, w, b)
+    window = check_window(name, rank, w.shape[2:], stride, padding, dilation, groups)
+    return convolve.pure(x, w, b, window=window, padding_mode=padding_mode)
+
+
+@op
+def convolve(
+    x: Operand,
+    w: Operand,
+    b: Operand | None = None,
+    *,
+    window: Window,
+    padding_mode: PaddingMode = "zeros",
+) -> Tensor:
+    """`conv` with arguments that `check_window` has checked: only shapes and dtypes are left."""
+    rank = window.rank
+    name = f"conv{rank}d"
+    _check_arrays(name, x, w, b, window)
     batched = x.ndim == rank + 2
     if not batched:
         x = x[None]
-    window = check_conv_args(
-        name, rank, x.shape[1], w.shape[0], w.shape[2:], stride, padding, dilation, groups
-    )
+    check_channels(name, x.shape[1], w.shape[0], window.groups)
     taken = w.shape[1] * window.groups
     if x.shape[1] != taken:
         raise ValueError(
@@ -76,7 +98,7 @@ def conv(
         )
     if padding_mode != "zeros":
         x = _pad(name, x, window, padding_mode)
-        window = dataclasses.replace(window, padding=((0, 0),) * rank)
+        window = window._replace(padding=((0, 0),) * rank)
     form = conv_form(name, x.shape, w.shape, window)
     y = bind({"large": x, "kernel": w}, form, force_lowering.value)
     return _finish(name, y, b, batched)
@@ -127,17 +149,30 @@ def conv_transpose(
     """
     name = f"conv_transpose{rank}d"
     check_operands(name, rank, x.shape, w.shape)
-    _check_dtypes(name, x, w, b)
+    extra = 0 if output_size is not None else output_padding
+    window = check_window(name, rank, w.shape[2:], stride, padding, dilation, groups, extra)
+    return convolve_transpose.pure(x, w, b, window=window, output_size=output_size)
+
+
+@op
+def convolve_transpose(
+    x: Operand,
+    w: Operand,
+    b: Operand | None = None,
+    *,
+    window: Window,
+    output_size: Size | None = None,
+) -> Tensor:
+    """`conv_transpose` with arguments that `check_window` has checked."""
+    rank = window.rank
+    name = f"conv_transpose{rank}d"
+    _check_arrays(name, x, w, b, window)
     if isinstance(output_size, Sequence) and len(output_size) == x.ndim:
         output_size = output_size[-rank:]
     batched = x.ndim == rank + 2
     if not batched:
         x = x[None]
-    groups = count(name, "groups", groups)
-    window = check_conv_args(
-        name, rank, x.shape[1], w.shape[1] * groups, w.shape[2:], stride, padding, dilation,
-        groups, 0 if output_size is not None else output_padding,
-    )  # fmt: skip
+    check_channels(name, x.shape[1], w.shape[1] * window.groups, window.groups)
     if x.shape[1] != w.shape[0]:
         raise ValueError(
             f"{name}: a weight of shape {w.shape} takes {w.shape[0]} input channels "
@@ -148,7 +183,9 @@ def conv_transpose(
     return _finish(name, y, b, batched)
 
 
-def _check_dtypes(name: str, x: Array, w: Array, b: Array | None) -> None:
+def _check_arrays(name: str, x: Array, w: Array, b: Array | None, window: Window) -> None:
+    check_operands(name, window.rank, x.shape, w.shape)
+    check_kernel(name, w.shape, window)
     dtypes = [str(v.dtype) for v in (x, w, b) if v is not None]
     if len(set(dtypes)) > 1:
         raise TypeError(

@@ -7,18 +7,18 @@ the compiled program runs. Sizes follow Dumoulin & Visin, arXiv:1603.07285.
 from __future__ import annotations
 
 import dataclasses
-import operator
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeAlias, cast
 
-from lucid._core.typing import Size, ntuple
+from lucid._core.arguments import count, ntuple
+from lucid._core.typing import Size
 
 # An integer, one integer per axis, one (low, high) pair per axis, "valid" or "same".
 Padding: TypeAlias = str | int | Sequence[int | Sequence[int]]
 Pairs: TypeAlias = tuple[tuple[int, int], ...]
 
 
-class Axis(NamedTuple):
+class SpatialAxis(NamedTuple):
     """One spatial axis: position h of small meets stride h + dilation tap - padding of large."""
 
     small: int
@@ -82,20 +82,19 @@ class Form:
         return (self.small_channels, self.large_channels // self.groups, *self.kernel)
 
     @property
-    def axes(self) -> list[Axis]:
+    def axes(self) -> list[SpatialAxis]:
         """The spatial axes, one by one."""
         lengths = (self.small, self.large, self.kernel, self.stride, self.padding, self.dilation)
-        return [Axis(*values) for values in zip(*lengths, strict=True)]
+        return [SpatialAxis(*values) for values in zip(*lengths, strict=True)]
 
     @property
     def padding_high(self) -> tuple[int, ...]:
-        """`Axis.padding_high` of every axis."""
+        """`SpatialAxis.padding_high` of every axis."""
         return tuple(axis.padding_high for axis in self.axes)
 
 
-@dataclasses.dataclass(frozen=True)
-class Window:
-    """Normalised arguments of a convolution or a transposed one: one entry per spatial axis."""
+class Window(NamedTuple):
+    """Checked arguments of a convolution or a transposed one: one entry per spatial axis."""
 
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
@@ -104,12 +103,14 @@ class Window:
     groups: int
     output_padding: tuple[int, ...]  # zeros for an ordinary convolution
 
+    @property
+    def rank(self) -> int:
+        return len(self.kernel)
 
-def check_conv_args(
+
+def check_window(
     name: str,
     rank: int,
-    in_channels: int,
-    out_channels: int,
     kernel_size: Size,
     stride: Size = 1,
     padding: Padding = 0,
@@ -127,26 +128,18 @@ def check_conv_args(
         TypeError: an argument is not made of integers.
         ValueError: an argument has the wrong length or is out of its range.
 
-    >>> check_conv_args("Conv2d", 2, 8, 4, 3, stride=(1, 2), padding=1).padding
+    >>> check_window("Conv2d", 2, 3, stride=(1, 2), padding=1).padding
     ((1, 1), (1, 1))
-    >>> check_conv_args("Conv2d", 2, 8, 4, 3, groups=3)
+    >>> check_window("Conv2d", 2, 3, stride=0)
     Traceback (most recent call last):
         ...
-    ValueError: Conv2d: groups must divide the channels, got groups=3 for 8 input channels and \
-4 output channels.
+    ValueError: Conv2d: stride must be at least 1, got (0, 0).
     """
     transposed = output_padding is not None
     kernel = _lengths(name, "kernel_size", kernel_size, rank)
     stride = _lengths(name, "stride", stride, rank)
     dilation = _lengths(name, "dilation", dilation, rank)
     groups = count(name, "groups", groups)
-    in_channels = count(name, "in_channels", in_channels)
-    out_channels = count(name, "out_channels", out_channels)
-    if in_channels % groups or out_channels % groups:
-        raise ValueError(
-            f"{name}: groups must divide the channels, got groups={groups} for {in_channels} "
-            f"input channels and {out_channels} output channels."
-        )
     extra = ntuple(0 if output_padding is None else output_padding, rank, f"{name}: output_padding")
     for o, s, d in zip(extra, stride, dilation, strict=True):
         if not 0 <= o < max(s, d):
@@ -156,6 +149,28 @@ def check_conv_args(
             )
     pairs = _padding_pairs(name, padding, kernel, stride, dilation, transposed)
     return Window(kernel, stride, pairs, dilation, groups, extra)
+
+
+def check_channels(name: str, in_channels: int, out_channels: int, groups: int) -> None:
+    """Refuse channels that `groups` does not divide.
+
+    Raises:
+        TypeError: a number of channels is not an integer.
+        ValueError: one is below 1, or groups do not divide it.
+
+    >>> check_channels("Conv2d", 8, 4, groups=3)
+    Traceback (most recent call last):
+        ...
+    ValueError: Conv2d: groups must divide the channels, got groups=3 for 8 input channels and \
+4 output channels.
+    """
+    in_channels = count(name, "in_channels", in_channels)
+    out_channels = count(name, "out_channels", out_channels)
+    if in_channels % groups or out_channels % groups:
+        raise ValueError(
+            f"{name}: groups must divide the channels, got groups={groups} for {in_channels} "
+            f"input channels and {out_channels} output channels."
+        )
 
 
 def conv_form(name: str, x_shape: Sequence[int], w_shape: Sequence[int], window: Window) -> Form:
@@ -217,6 +232,15 @@ def conv_transpose_form(
     return dataclasses.replace(form, large=large)
 
 
+def check_kernel(name: str, w_shape: Sequence[int], window: Window) -> None:
+    """Refuse a weight whose kernel is not the window's."""
+    if tuple(w_shape[2:]) != window.kernel:
+        raise ValueError(
+            f"{name}: a weight of shape {tuple(w_shape)} has a kernel of {tuple(w_shape[2:])}, but "
+            f"kernel_size is {window.kernel}. Set kernel_size, too."
+        )
+
+
 def check_operands(name: str, rank: int, x_shape: Sequence[int], w_shape: Sequence[int]) -> None:
     """Refuse inputs and weights whose number of axes, or one of whose sizes, is wrong."""
     if len(x_shape) not in (rank + 1, rank + 2):
@@ -233,15 +257,6 @@ def check_operands(name: str, rank: int, x_shape: Sequence[int], w_shape: Sequen
         raise ValueError(
             f"{name}: input must not be empty along a spatial axis, got shape {tuple(x_shape)}."
         )
-
-
-def count(name: str, what: str, value: int) -> int:
-    """`value` as an integer of at least 1."""
-    if not hasattr(value, "__index__"):
-        raise TypeError(f"{name}: {what} must be an integer, got {value!r}.")
-    if value < 1:
-        raise ValueError(f"{name}: {what} must be at least 1, got {value}.")
-    return operator.index(value)
 
 
 def _lengths(name: str, what: str, value: Size, rank: int) -> tuple[int, ...]:

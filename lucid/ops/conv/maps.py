@@ -14,7 +14,9 @@ reverse, runs through these three and is as fast as they are.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -128,15 +130,45 @@ def _register(primitive: Primitive) -> None:
     )
     batching.primitive_batchers[primitive] = partial(_batch, primitive)
 
-    def anywhere(a: Array, b: Array, *, form: Form, lowering: str) -> Array:
-        return lowerings.run("definition", out, form, a, b)
+    for platform in lowerings.LOWERINGS:
+        lower = mlir.lower_fun(partial(_run, platform, out), multiple_results=False)
+        mlir.register_lowering(primitive, lower, platform)
 
-    def on_cpu(a: Array, b: Array, *, form: Form, lowering: str) -> Array:
-        return lowerings.run(lowerings.resolve(lowering, out, form), out, form, a, b)
 
-    mlir.register_lowering(primitive, mlir.lower_fun(anywhere, multiple_results=False))
-    mlir.register_lowering(primitive, mlir.lower_fun(on_cpu, multiple_results=False), "cpu")
+def _run(platform: str | None, out: str, a: Array, b: Array, *, form: Form, lowering: str) -> Array:
+    name = lowerings.choose(platform, lowering, out, form)
+    return lowerings.run(platform, name, out, form, a, b)
 
 
 for _primitive in ROLES:
     _register(_primitive)
+
+
+def chosen_lowerings(function: Callable[..., Any], *args: Any) -> list[tuple[str, str]]:
+    """The (operation, lowering on CPU) of every map that `function(*args)` runs, in order.
+
+    >>> from jax import numpy as jnp
+    >>> from lucid.ops.conv import conv
+    >>> x, w = jnp.zeros((1, 8, 9, 9)), jnp.zeros((8, 1, 3, 3))
+    >>> chosen_lowerings(lambda x: conv(x, w, rank=2, groups=8), x)
+    [('conv', 'depthwise')]
+    """
+    found: list[tuple[str, str]] = []
+    _collect(jax.make_jaxpr(function)(*args).jaxpr, found)
+    return found
+
+
+def _collect(jaxpr: Any, found: list[tuple[str, str]]) -> None:
+    for equation in jaxpr.eqns:
+        primitive, params = equation.primitive, equation.params
+        if primitive in ROLES:
+            *_, out = ROLES[primitive]
+            name = lowerings.choose("cpu", params["lowering"], out, params["form"])
+            found.append((primitive.name, name))
+        for inner in jax.tree.leaves(list(params.values()), is_leaf=_is_jaxpr):
+            if _is_jaxpr(inner):
+                _collect(getattr(inner, "jaxpr", inner), found)
+
+
+def _is_jaxpr(value: Any) -> bool:
+    return hasattr(value, "eqns")

@@ -23,14 +23,19 @@ import jax.numpy as jnp
 from jax import Array
 
 from lucid.ops.conv import chunks
-from lucid.ops.conv.geometry import Axis, Form
+from lucid.ops.conv.geometry import Form, SpatialAxis
 from lucid.ops.conv.windows import gather, scatter
 
-Side = list[Axis]
+Side = list[SpatialAxis]
 
 
 def claims(out: str, form: Form) -> bool:
     """Every map of every form."""
+    return True
+
+
+def pays(out: str, form: Form) -> bool:
+    """It is what the others are compared with."""
     return True
 
 
@@ -95,12 +100,12 @@ def _sides(form: Form, on_small: tuple[int, ...]) -> tuple[Side, Side]:
     for i, axis in enumerate(form.axes):
         h, y, k, s, p, d = axis
         if i in on_small:
-            of_large.append(Axis(axis.reach, y, 1, 1, p, 1))
-            of_small.append(Axis(axis.reach, h, k, 1, d * (k - 1), d))
+            of_large.append(SpatialAxis(axis.reach, y, 1, 1, p, 1))
+            of_small.append(SpatialAxis(axis.reach, h, k, 1, d * (k - 1), d))
         else:
             # Where small has length 1 any stride is the same; the kernel's needs no overlap.
-            of_large.append(Axis(h, y, k, k if h == 1 and d == 1 else s, p, d))
-            of_small.append(Axis(h, h, 1, 1, 0, 1))
+            of_large.append(SpatialAxis(h, y, k, k if h == 1 and d == 1 else s, p, d))
+            of_small.append(SpatialAxis(h, h, 1, 1, 0, 1))
     return of_large, of_small
 
 

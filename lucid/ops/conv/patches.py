@@ -6,8 +6,9 @@ from math import prod
 
 from jax import Array
 
-from lucid._core.typing import Size, ntuple
-from lucid.ops.conv.geometry import Form, Padding, check_conv_args, conv_form
+from lucid._core.arguments import ntuple
+from lucid._core.typing import Size
+from lucid.ops.conv.geometry import Form, Padding, check_window, conv_form
 from lucid.ops.conv.windows import gather, scatter
 
 
@@ -103,7 +104,5 @@ def _form(
 ) -> Form:
     """Windows do not mix channels: the form of a depthwise convolution."""
     channels = large_shape[1]
-    window = check_conv_args(
-        name, 2, channels, channels, kernel_size, stride, padding, dilation, channels
-    )
+    window = check_window(name, 2, kernel_size, stride, padding, dilation, channels)
     return conv_form(name, large_shape, (channels, 1, *window.kernel), window)

@@ -12,7 +12,7 @@ from math import prod
 
 from jax import Array
 
-from lucid.ops.conv import matmul
+from lucid.ops.conv import matmul, tuning
 from lucid.ops.conv.geometry import Form
 from lucid.ops.conv.windows import depth_to_space, pad_axes, space_to_depth
 
@@ -23,6 +23,11 @@ def claims(out: str, form: Form) -> bool:
         axis.stride == 1 or (axis.dilation == 1 and axis.kernel % axis.stride == 0)
         for axis in form.axes
     )
+
+
+def pays(out: str, form: Form) -> bool:
+    """Long kernels with a stride, or fewer channels on the side of small."""
+    return traffic(form) < tuning.POLYPHASE_SHARE * matmul.traffic(form)
 
 
 def traffic(form: Form) -> int:

@@ -1,6 +1,6 @@
 """Windows of an array: im2col (`gather`), its adjoint col2im (`scatter`), and strides as channels.
 
-An `Axis` relates small and large by large = stride * small + dilation * tap - padding.
+A `SpatialAxis` relates small and large by large = stride * small + dilation * tap - padding.
 `gather` lays the taps of every window out along axes of their own; `scatter` is its adjoint and
 adds overlapping windows.
 """
@@ -17,15 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from lucid.ops.conv.geometry import Axis
-
-# Of an axis; longer kernels with a stride are taken in blocks.
-LONG = 16
-# Adding all taps in one pass reads every window once, but is a program of one step per tap.
-TAPS_AT_ONCE = 64
+from lucid.ops.conv import tuning
+from lucid.ops.conv.geometry import SpatialAxis
 
 
-def gather(axes: Sequence[Axis], large: Array, at: int) -> Array:
+def gather(axes: Sequence[SpatialAxis], large: Array, at: int) -> Array:
     """im2col: (..., *large) -> (..., *kernel, ..., *small) with the kernel's axes at `at`.
 
     One axis after the other, the innermost first: k + k copies in place of k * k, and the slices
@@ -47,17 +43,17 @@ def gather(axes: Sequence[Axis], large: Array, at: int) -> Array:
     return windows
 
 
-def _is_made_of_blocks(axis: Axis) -> bool:
+def _is_made_of_blocks(axis: SpatialAxis) -> bool:
     """Whether to take the taps of a stride together: few steps for a long kernel.
 
     Otherwise there is one step for each tap; the compiler takes seconds for hundreds of them.
     """
     return axis.dilation == 1 and (
-        axis.kernel == axis.stride or (axis.kernel > LONG and axis.stride > 1)
+        axis.kernel == axis.stride or (axis.kernel > tuning.LONG_KERNEL and axis.stride > 1)
     )
 
 
-def _gather_blocks(one: Axis, large: Array, axis: int, at: int) -> Array:
+def _gather_blocks(one: SpatialAxis, large: Array, axis: int, at: int) -> Array:
     """`gather` along one axis: tap s u + r is residue r of the blocks from u on."""
     h, _, k, s, _, _ = one
     count = -(-k // s)
@@ -69,7 +65,7 @@ def _gather_blocks(one: Axis, large: Array, axis: int, at: int) -> Array:
     return lax.slice_in_dim(taps, 0, k, 1, at)
 
 
-def scatter(axes: Sequence[Axis], windows: Array, at: int) -> Array:
+def scatter(axes: Sequence[SpatialAxis], windows: Array, at: int) -> Array:
     """col2im, the adjoint of `gather`: (..., *kernel, ..., *small) -> (..., *large)."""
     rank = len(axes)
     if all(axis.kernel == axis.stride and axis.dilation == 1 for axis in axes):
@@ -77,7 +73,7 @@ def scatter(axes: Sequence[Axis], windows: Array, at: int) -> Array:
         moved = jnp.moveaxis(windows, range(at, at + rank), range(front, front + rank))
         large = _interleave(moved, rank)
         return pad_axes(large, [(-axis.padding, -axis.padding_high) for axis in axes])
-    if prod(axis.kernel for axis in axes) <= TAPS_AT_ONCE:
+    if prod(axis.kernel for axis in axes) <= tuning.TAPS_PER_SCATTER:
         return _overlap_add(axes, windows, at, range(rank))
     for i in range(rank):
         if _is_made_of_blocks(axes[i]):
@@ -87,7 +83,7 @@ def scatter(axes: Sequence[Axis], windows: Array, at: int) -> Array:
     return windows
 
 
-def _add_blocks(one: Axis, windows: Array, axis: int, at: int) -> Array:
+def _add_blocks(one: SpatialAxis, windows: Array, axis: int, at: int) -> Array:
     """`scatter` along one axis, the adjoint of `_gather_blocks`, and the padding's crop."""
     h, y, k, s, p, _ = one
     count = -(-k // s)
@@ -101,7 +97,7 @@ def _add_blocks(one: Axis, windows: Array, axis: int, at: int) -> Array:
     return pad_axis(large, axis - 1, -p, p + y - length)
 
 
-def _overlap_add(axes: Sequence[Axis], windows: Array, at: int, along: range) -> Array:
+def _overlap_add(axes: Sequence[SpatialAxis], windows: Array, at: int, along: range) -> Array:
     """Sum the taps of some axes, which lie at `at`, into the windows' places in large.
 
     Position s m + r of large takes the taps with dilation tap - padding = s shift + r, each of them

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lucid.ops.conv import balanced, chunks, matmul
+from lucid.ops.conv import balanced, chunks, matmul, tuning
 from lucid.ops.conv.lowerings import LOWERINGS, run
 from lucid.ops.conv.maps import ROLES, bind
 from tests.ops.conv import reference
@@ -39,9 +39,9 @@ def limit_pieces(monkeypatch, form, size, lowering):
     image = columns // form.batch
     row = image // form.small[0]
     piece = {"one image": image, "two images": 2 * image, "one row": row, "two rows": 2 * row}[size]
-    monkeypatch.setattr(chunks, "WHOLE", 0)
-    monkeypatch.setattr(chunks, "IMAGE", 0 if "row" in size else image)
-    monkeypatch.setattr(chunks, "PIECE", piece)
+    monkeypatch.setattr(tuning, "WHOLE_BYTES", 0)
+    monkeypatch.setattr(tuning, "IMAGE_BYTES", 0 if "row" in size else image)
+    monkeypatch.setattr(tuning, "PIECE_BYTES", piece)
     pieces = chunks.cut(form, columns)
     batch, rows = pieces.form.batch, pieces.form.small[0]
     if "image" in size:
@@ -58,7 +58,7 @@ def limit_pieces(monkeypatch, form, size, lowering):
         (name, lowering)
         for name, form in FORMS.items()
         for lowering in ("matmul", "balanced")
-        if LOWERINGS[lowering].claims("large", form)
+        if LOWERINGS["cpu"][lowering].claims("large", form)
     ],
 )
 def test_maps(name, lowering, monkeypatch):
@@ -73,7 +73,7 @@ def test_maps(name, lowering, monkeypatch):
             limit_pieces(monkeypatch, form, size, lowering)
             for *operands, out in ROLES.values():
                 a, b = (arrays[role] for role in operands)
-                results[size, out] = run(lowering, out, form, a, b)
+                results[size, out] = run("cpu", lowering, out, form, a, b)
         return results
 
     with jax.enable_x64(True):

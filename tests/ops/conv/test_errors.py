@@ -7,7 +7,7 @@ import re
 import jax.numpy as jnp
 import pytest
 
-from lucid.ops.conv import check_conv_args, conv, conv_transpose
+from lucid.ops.conv import check_channels, check_window, conv, conv_transpose
 
 X = (2, 4, 5, 5)
 W = (4, 4, 3, 3)
@@ -192,7 +192,7 @@ def test_output_size_replaces_output_padding():
 
 def test_layer_arguments_are_refused_before_any_input():
     with pytest.raises(ValueError, match=r"^ConvTranspose2d: in_channels must be at least 1"):
-        check_conv_args("ConvTranspose2d", 2, 0, 4, 3, output_padding=0)
-    window = check_conv_args("Conv3d", 3, 4, 4, (1, 2, 3), padding=((1, 0), (0, 2), (3, 3)))
+        check_channels("ConvTranspose2d", 0, 4, 1)
+    window = check_window("Conv3d", 3, (1, 2, 3), padding=((1, 0), (0, 2), (3, 3)))
     assert window.kernel == (1, 2, 3)
     assert window.padding == ((1, 0), (0, 2), (3, 3))

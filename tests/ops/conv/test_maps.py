@@ -30,13 +30,13 @@ def check(forms):
         (name, out, form)
         for form in forms
         for out in OUTPUTS
-        for name, lowering in LOWERINGS.items()
+        for name, lowering in LOWERINGS["cpu"].items()
         if lowering.claims(out, form) and not aborts_xla(name, out, form)
     ]
     values = [operands(form, out) for _, out, form in cases]
     with jax.enable_x64(True):
         compute = jax.jit(
-            lambda values: [run(*c, *v) for c, v in zip(cases, values, strict=True)],
+            lambda values: [run("cpu", *c, *v) for c, v in zip(cases, values, strict=True)],
             compiler_options={"xla_backend_optimization_level": 0},
         )
         results = compute(values)

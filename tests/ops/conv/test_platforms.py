@@ -53,9 +53,9 @@ def test_each_map_is_one_convolution(out, dilations, platform):
 def by_every_lowering(out, form, *values):
     """The results of all lowerings that claim the form; one program, quickly compiled."""
     options = {"xla_backend_optimization_level": 0}
-    names = [name for name, lowering in LOWERINGS.items() if lowering.claims(out, form)]
+    names = [name for name, lowering in LOWERINGS["cpu"].items() if lowering.claims(out, form)]
     compute = jax.jit(
-        lambda *values: {name: run(name, out, form, *values) for name in names},
+        lambda *values: {name: run("cpu", name, out, form, *values) for name in names},
         compiler_options=options,
     )
     return compute(*values)
@@ -115,14 +115,14 @@ def test_a_sharded_batch_stays_sharded():
     program = """
     import jax, jax.numpy as jnp, numpy as np
     from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
-    from lucid.ops.conv import chunks, conv_transpose
+    from lucid.ops.conv import conv_transpose, tuning
     mesh = Mesh(np.array(jax.devices()), ("data",))
     batch, whole = NamedSharding(mesh, P("data")), NamedSharding(mesh, P())
     def step(x, w, **geometry):
         y, vjp = jax.vjp(lambda x, w: conv_transpose(x, w, rank=2, **geometry), x, w)
         return y, *vjp(jnp.sin(y))
-    for groups, limit in ((1, chunks.WHOLE), (8, chunks.WHOLE), (1, 20000)):
-        chunks.WHOLE, chunks.PIECE = limit, limit
+    for groups, limit in ((1, tuning.WHOLE_BYTES), (8, tuning.WHOLE_BYTES), (1, 20000)):
+        tuning.WHOLE_BYTES, tuning.PIECE_BYTES = limit, limit
         x = jax.device_put(jnp.ones((8, 8, 6, 6)), batch)
         w = jax.device_put(jnp.ones((8, 8 // groups, 4, 4)), whole)
         compiled = jax.jit(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lucid.ops.conv import chosen_lowerings, conv, conv_transpose, force_lowering
-from lucid.ops.conv.lowerings import LOWERINGS, resolve
+from lucid.ops.conv.lowerings import LOWERINGS, choose
 from lucid.ops.conv.maps import ROLES, bind
 from tests.ops.conv import reference
 from tests.ops.conv.cases import CORNERS
@@ -188,10 +188,10 @@ def test_forcing_a_lowering_reaches_a_compiled_function():
 
 def test_forced_lowering_falls_back_to_the_definition():
     form = CORNERS["k not a multiple of s"]
-    assert not LOWERINGS["polyphase"].claims("large", form)
-    assert resolve("polyphase", "large", form) == "definition"
+    assert not LOWERINGS["cpu"]["polyphase"].claims("large", form)
+    assert choose("cpu", "polyphase", "large", form) == "definition"
 
 
 def test_the_definition_of_large_is_not_chosen():
     # XLA's CPU compiler ends the process on some of these forms, see cases.aborts_xla.
-    assert all(resolve("auto", "large", form) != "definition" for form in CORNERS.values())
+    assert all(choose("cpu", "auto", "large", form) != "definition" for form in CORNERS.values())

@@ -1,0 +1,60 @@
+"""Which lowering computes a form: the table against the rule written out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from math import prod
+from types import SimpleNamespace
+
+import pytest
+
+from lucid.ops.conv import balanced, depthwise, matmul, polyphase
+from lucid.ops.conv.lowerings import LOWERINGS, choose
+from tests.ops.conv.cases import CORNERS, sample
+
+OUTPUTS = ("small", "large", "kernel")
+
+
+def rule(out, form):
+    columns = matmul.traffic(form)
+    if depthwise.claims(out, form) and prod(form.kernel) <= 64:
+        return "depthwise"
+    if polyphase.claims(out, form) and polyphase.traffic(form) < 0.9 * columns:
+        return "polyphase"
+    if balanced.claims(out, form) and balanced.traffic(form) < 0.75 * columns:
+        return "balanced"
+    return "matmul"
+
+
+def wider(form, seed):
+    """The form with longer kernels, or with more channels on one side."""
+    if seed % 4 == 0:
+        kernel = tuple(5 * k * s for k, s in zip(form.kernel, form.stride, strict=True))
+        return dataclasses.replace(form, kernel=kernel)
+    factor = {f"{side}_channels": n * form.groups for side, n in (("small", 2), ("large", 16))}
+    return dataclasses.replace(form, **factor) if seed % 4 == 1 else form
+
+
+def test_choices_on_cpu():
+    forms = [*CORNERS.values(), *(wider(sample(seed), seed) for seed in range(3000))]
+    chosen = Counter()
+    for form in forms:
+        for out in OUTPUTS:
+            name = choose("cpu", "auto", out, form)
+            assert name == rule(out, form), (out, form)
+            chosen[name] += 1
+    assert min(chosen[name] for name in ("depthwise", "polyphase", "balanced", "matmul")) > 100
+
+
+@pytest.mark.parametrize("out", OUTPUTS)
+def test_other_platforms_and_open_batches_run_the_definition(out):
+    form = CORNERS["depthwise"]
+    assert choose(None, "auto", out, form) == choose(None, "matmul", out, form) == "definition"
+    symbol = SimpleNamespace()
+    assert choose("cpu", "auto", out, dataclasses.replace(form, batch=symbol)) == "definition"
+
+
+def test_every_platform_has_the_definition():
+    assert all("definition" in table for table in LOWERINGS.values())
+    assert None in LOWERINGS
