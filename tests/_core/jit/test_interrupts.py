@@ -118,12 +118,12 @@ def run_interrupted(n, seed):
 
 
 def test_interrupts():
-    run_interrupted(12, seed=1)
+    run_interrupted(8, seed=1)
 
 
 @pytest.mark.slow
 def test_many_interrupts():
-    run_interrupted(80, seed=2)
+    run_interrupted(40, seed=2)
 
 
 def test_an_exception_leaves_the_state_as_before():
