@@ -40,9 +40,11 @@ def run(op: Op, *inputs: Any) -> Any:
     for x in given:
         if isinstance(x, Variable):
             tensor = x
-            recorded = recorded or x._requires_grad
             data = x._data
-            owned = owned or x._shared is not data
+            if x._requires_grad:
+                recorded = True
+            if x._shared is not data:
+                owned = True
             arrays.append(data)
         else:
             if type(x) not in _operands:

@@ -141,8 +141,9 @@ def gan_lucid(jitted: bool = True) -> Callable[[], Any]:
 
     def run() -> Any:
         loss = fast(z, y)
-        # The step has ended when the parameters are there, not only the loss.
-        return jax.block_until_ready([loss.data, *(p.data for p in model.parameters())])
+        # The step has ended when the parameters are there, not only the loss. `data` would hand
+        # them out, and the next step would copy what was handed out.
+        return jax.block_until_ready([loss.data, *(p._data for p in model.parameters())])
 
     if jitted:
         LOWERED["lucid"] = lambda: fast.lower(z, y)
