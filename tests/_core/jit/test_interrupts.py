@@ -62,7 +62,6 @@ def interrupt_after(seconds, twice):
 
     timer = threading.Timer(seconds, fire)
     timer.caught = caught
-    timer.start()
     return timer
 
 
@@ -112,7 +111,7 @@ def run_interrupted(n, seed):
         if i % 4:
             trainer.step(), trainer.step()
             start = trainer.snapshot()
-        delay = rng.uniform(0.0, 1.2) if i % 4 == 0 else rng.uniform(0.0005, 0.01)
+        delay = rng.uniform(0.005, 1.2) if i % 4 == 0 else rng.uniform(0.005, 0.015)
         counted = []
 
         def step(trainer=trainer, counted=counted):
@@ -120,7 +119,7 @@ def run_interrupted(n, seed):
             counted.append(None)
 
         timer = interrupt_after(delay, twice=i % 3 == 0)
-        swallow(lambda step=step: forever(step))
+        swallow(lambda timer=timer, step=step: (timer.start(), forever(step)))
         settle(timer)
         found = trainer.snapshot()
         # A twin that goes the same number of whole steps, or one more: the one under way.
