@@ -193,7 +193,7 @@ class BCELoss(_WeightedLoss):
     Args:
         weight: factor of each loss; broadcast to the shape of the input.
         reduction: "mean", "sum", or None for each value.
-        eps: 0 and 1 count as eps and 1 - eps, but their gradient is not cut off.
+        eps: has no effect; a logarithm counts as no less than -100.
 
     >>> nn.BCELoss()(Tensor([0.5, 0.5]), 1.0)
     Tensor(0.6931)
@@ -203,11 +203,10 @@ class BCELoss(_WeightedLoss):
         self, weight: Tensor | None = None, reduction: Reduction = "mean", eps: float = 1e-07
     ) -> None:
         super().__init__(weight, reduction)
-        self.eps = eps
 
     def forward(self, input: Tensor, target: Operand) -> Tensor:
         """`F.binary_cross_entropy(input, target, weight)`."""
-        return F.binary_cross_entropy(input, target, self.weight, self.reduction, self.eps)
+        return F.binary_cross_entropy(input, target, self.weight, self.reduction)
 
 
 class BCEWithLogitsLoss(_WeightedLoss):

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from lucid._core.arguments import is_number
 from lucid._core.declaration import checks, op
 from lucid._core.typing import Array, Operand
+from lucid.ops.elementwise import clip
 from lucid.ops.precision import narrowed, wide
 
 if TYPE_CHECKING:
@@ -84,8 +85,9 @@ def smooth_l1_loss(
     """
     x, t = _paired("smooth_l1_loss", input_, target)
     size = jnp.abs(x - t)
+    near = jnp.where(size < beta, x - t, 0)  # a square far away would have an infinite gradient
     divisor = jnp.where(beta == 0, 1.0, beta)  # of 0 no element is below beta
-    values = jnp.where(size < beta, jnp.square(x - t) * (0.5 / divisor), size - 0.5 * beta)
+    values = jnp.where(size < beta, jnp.square(near) * (0.5 / divisor), size - 0.5 * beta)
     return reduced("smooth_l1_loss", values, reduction, input_)
 
 
@@ -111,7 +113,8 @@ def huber_loss(
     """
     x, t = _paired("huber_loss", input_, target)
     size = jnp.abs(x - t)
-    values = jnp.where(size <= delta, 0.5 * jnp.square(x - t), delta * (size - 0.5 * delta))
+    near = jnp.where(size <= delta, x - t, 0)  # as in smooth_l1_loss
+    values = jnp.where(size <= delta, 0.5 * jnp.square(near), delta * (size - 0.5 * delta))
     return reduced("huber_loss", values, reduction, input_)
 
 
@@ -177,7 +180,7 @@ def hinge_embedding_loss(
     Tensor([0.5 , 0.75])
     """
     x, t = _paired("hinge_embedding_loss", input_, target)
-    values = jnp.where(t != -1, x, 0) + jnp.where(t != 1, jax.nn.relu(margin - x), 0)
+    values = jnp.where(t != -1, x, 0) + jnp.where(t != 1, clip.pure(margin - x, 0), 0)
     return reduced("hinge_embedding_loss", values, reduction, input_)
 
 
@@ -194,11 +197,12 @@ def binary_cross_entropy(
     Of logits, `binary_cross_entropy_with_logits` is exact for all values.
 
     Args:
-        input_: probabilities p, of any shape; 0 and 1 count as eps and 1 - eps, but their gradient
-            is not cut off.
+        input_: probabilities p, of any shape. As in PyTorch, a logarithm counts as no less than
+            -100, and p * (1 - p) in the denominator of the gradient as no less than 1e-12; so a
+            saturated probability still has a loss and a gradient.
         target: probabilities in the same shape, or one number for all.
         weight: factor of each loss; broadcast to the shape of the input.
-        eps: the bound.
+        eps: has no effect; the logarithms are bounded themselves.
 
     Raises:
         ValueError: the shapes differ, or the reduction is unknown.
@@ -208,12 +212,30 @@ def binary_cross_entropy(
     """
     call = "binary_cross_entropy"
     p, t = _paired(call, input_, target)
-    # Bounded away from 0 and 1 in value alone: a saturated probability still gets a gradient.
-    p = p + jax.lax.stop_gradient(jnp.clip(p, eps, 1 - eps) - p)
-    values = -t * jnp.log(p) - (1 - t) * jnp.log1p(-p)
+    values = _bernoulli_cross_entropy(p, t)
     if weight is not None:
         values = values * _broadcast(call, "weight", weight, p)
     return reduced(call, values, reduction, input_)
+
+
+@jax.custom_jvp
+def _bernoulli_cross_entropy(p: Array, t: Array) -> Array:
+    yes, no = _bounded_logs(p)
+    return -t * yes - (1 - t) * no
+
+
+@_bernoulli_cross_entropy.defjvp
+def _(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    (p, t), (p_dot, t_dot) = primals, tangents
+    yes, no = _bounded_logs(p)
+    slope = (p - t) / jnp.maximum(p * (1 - p), 1e-12)
+    # The value by the function itself, so that whoever differentiates this finds the rule again.
+    return _bernoulli_cross_entropy(p, t), slope * p_dot + (no - yes) * t_dot
+
+
+def _bounded_logs(p: Array) -> tuple[Array, Array]:
+    """The logarithms of `p` and of 1 - `p`, but no less than -100."""
+    return jnp.maximum(jnp.log(p), -100), jnp.maximum(jnp.log1p(-p), -100)
 
 
 @op

@@ -47,12 +47,37 @@ def test_one_number_is_a_target_for_all():
         np.testing.assert_allclose(loss(x, 1).item(), loss(x, lucid.ones(3, 2)).item(), rtol=1e-6)
 
 
-def test_saturated_probabilities_have_finite_losses_and_gradients():
-    p = Tensor(np.array([0.0, 1.0, 1e-12], np.float32), requires_grad=True)
-    loss = F.binary_cross_entropy(p, Tensor([1.0, 0.0, 1.0]), reduction="sum")
+def test_binary_cross_entropy():
+    p, t = spaced(3, 4, low=0.1, high=0.9), spaced(3, 4, low=0.0, high=1.0, seed=1)
+    check_op(
+        lambda p, t: F.binary_cross_entropy(p, t, reduction=None),
+        lambda p, t: -t * np.log(p) - (1 - t) * np.log(1 - p),
+        p,
+        t,
+    )
+
+
+@pytest.mark.parametrize("call", [F.binary_cross_entropy, lucid.jit(F.binary_cross_entropy)])
+def test_saturated_probabilities_have_finite_losses_and_gradients(call):
+    values = [0.0, 1.0, 0.0, 1.0, 1e-30, 1e-10]
+    targets = [1.0, 0.0, 0.0, 1.0, 1.0, 1.0]
+    p = Tensor(values, requires_grad=True)
+    loss = call(p, Tensor(targets), reduction="none")
     loss.backward()
-    assert np.isfinite(loss.item())
-    np.testing.assert_allclose(p.grad.numpy(), [-1e7, 1e7, -1e7], rtol=0.3)
+    np.testing.assert_allclose(loss.numpy(), [100, 100, 0, 0, 69.0776, 23.0259], rtol=1e-5)
+    np.testing.assert_allclose(p.grad.numpy(), [-1e12, 1e12, 0, 0, -1e12, -1e10], rtol=1e-5)
+
+
+def test_a_saturated_logit_has_a_finite_loss_and_gradient():
     x = Tensor([-1000.0, 1000.0], requires_grad=True)
     F.binary_cross_entropy_with_logits(x, Tensor([1.0, 0.0]), reduction="sum").backward()
     np.testing.assert_array_equal(x.grad.numpy(), [-1, 1])
+
+
+@pytest.mark.parametrize("loss", [F.smooth_l1_loss, F.huber_loss])
+def test_an_infinite_distance_has_a_finite_gradient(loss):
+    x = Tensor([np.inf, -np.inf, 3.0], requires_grad=True)
+    values = loss(x, lucid.zeros(3), reduction=None)
+    values.backward()
+    np.testing.assert_array_equal(values.numpy(), [np.inf, np.inf, 2.5])
+    np.testing.assert_array_equal(x.grad.numpy(), [1, -1, 1])
