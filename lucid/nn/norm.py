@@ -68,23 +68,22 @@ class _ChannelNorm(Module):
             self.weight.data = jnp.ones_like(self.weight.data)
             self.bias.data = jnp.zeros_like(self.bias.data)
 
-    def _normalised(self, function: Callable[..., Tensor], input: Tensor) -> Tensor:
-        """`function` of the input and all that the layer holds; counts a batch of training."""
+    def _normalised(self, function: Callable[..., Tensor], input: Tensor, own: bool) -> Tensor:
+        """`function` of the input and all that the layer holds; counts a batch of training.
+
+        Args:
+            own: whether the input's own statistics are used, and not the running ones.
+        """
         tracked = self.num_batches_tracked
-        counted = tracked + 1 if self.training and tracked is not None else None
+        moves = (
+            self.training and self.track_running_stats and tracked is not None and input.size > 0
+        )
+        counted = tracked + 1 if moves else None
         momentum: float | Tensor | None = self.momentum
         if momentum is None:
             momentum = 0.0 if counted is None else 1.0 / counted
-        output = function(
-            input,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            self.training,
-            momentum,
-            self.eps,
-        )
+        running = (self.running_mean, self.running_var) if moves or not own else (None, None)
+        output = function(input, *running, self.weight, self.bias, own, momentum, self.eps)
         if counted is not None:
             tracked.data = counted
         return output
@@ -108,7 +107,7 @@ class _BatchNorm(_ChannelNorm):
     def forward(self, input: Tensor) -> Tensor:
         """`input`, each channel normalised."""
         self._check(input)
-        return self._normalised(F.batch_norm, input)
+        return self._normalised(F.batch_norm, input, self.training)
 
 
 class BatchNorm1d(_BatchNorm):
@@ -126,7 +125,9 @@ class BatchNorm1d(_BatchNorm):
         momentum: weight of a batch in the running statistics; None for the mean of all batches.
         affine: whether there are a weight and a bias per channel.
         track_running_stats: whether running statistics are kept; without them the batch's own
-            are used in evaluation too.
+            are used in evaluation too. Set to False later, it keeps those that there are.
+
+    An empty batch leaves the running statistics and their count as they are.
 
     Raises:
         ValueError: another number of axes or channels, or one value per channel in training.
@@ -170,9 +171,10 @@ class _InstanceNorm(_ChannelNorm):
     def forward(self, input: Tensor) -> Tensor:
         """`input`, each channel of each sample normalised."""
         self._check(input)
+        own = self.training or not self.track_running_stats
         if input.ndim == self.ranks[0]:
-            return self._normalised(F.instance_norm, input.unsqueeze(0)).squeeze(0)
-        return self._normalised(F.instance_norm, input)
+            return self._normalised(F.instance_norm, input.unsqueeze(0), own).squeeze(0)
+        return self._normalised(F.instance_norm, input, own)
 
 
 class InstanceNorm1d(_InstanceNorm):
@@ -189,7 +191,10 @@ class InstanceNorm1d(_InstanceNorm):
         eps: added to the variance.
         momentum: weight of a batch in the running statistics; None for the mean of all batches.
         affine: whether there are a weight and a bias per channel.
-        track_running_stats: whether running statistics are kept for evaluation.
+        track_running_stats: whether running statistics are kept for evaluation; also when it is
+            set later.
+
+    An empty batch leaves the running statistics and their count as they are.
 
     Raises:
         ValueError: another number of axes or channels, or one position in training.

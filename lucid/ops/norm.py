@@ -45,7 +45,10 @@ def batch_norm_training(
     momentum: Operand,
     eps: Operand,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Normalise each channel, axis 1, with its own statistics; returns the new running ones too."""
+    """Normalise each channel, axis 1, with its own statistics; returns the new running ones too.
+
+    An empty input has no statistics and leaves the running ones as they are.
+    """
     x = jnp.asarray(input_)
     _check_channels("batch_norm", x, running_mean, running_var, weight, bias)
     n = math.prod(x.shape) // x.shape[1] if x.shape[1] else 0
@@ -56,10 +59,10 @@ def batch_norm_training(
         )
     y, mean, var = _standardised(wide(x), (0, *range(2, x.ndim)), eps)
     y = narrowed(_affine(y, weight, bias), x)
-    if running_mean is None or running_var is None:
-        return y, None, None
+    if running_mean is None or running_var is None or not x.size:
+        return y, running_mean, running_var
     new_mean = _moved(running_mean, mean.reshape(-1), momentum)
-    new_var = _moved(running_var, var.reshape(-1) * (n / max(n - 1, 1)), momentum)
+    new_var = _moved(running_var, var.reshape(-1) * (n / (n - 1)), momentum)
     return y, new_mean, new_var
 
 
@@ -73,7 +76,10 @@ def instance_norm_training(
     momentum: Operand,
     eps: Operand,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Normalise each channel of each sample over its positions; new running statistics too."""
+    """Normalise each channel of each sample over its positions; new running statistics too.
+
+    An empty input leaves them as they are.
+    """
     x = jnp.asarray(input_)
     _check_channels("instance_norm", x, running_mean, running_var, weight, bias)
     n = math.prod(x.shape[2:])
@@ -84,8 +90,8 @@ def instance_norm_training(
         )
     y, mean, var = _standardised(wide(x), tuple(range(2, x.ndim)), eps)
     y = narrowed(_affine(y, weight, bias), x)
-    if running_mean is None or running_var is None:
-        return y, None, None
+    if running_mean is None or running_var is None or not x.size:
+        return y, running_mean, running_var
     mean, var = (jnp.mean(v.reshape(x.shape[:2]), 0) for v in (mean, var))
     new_mean = _moved(running_mean, mean, momentum)
     return y, new_mean, _moved(running_var, var * (n / (n - 1)), momentum)

@@ -157,8 +157,9 @@ def adaptive_avg_pool(x: Operand, rank: int, output_size: Sequence[int | None] |
     """Mean of each of `output_size` windows that cover the last `rank` axes evenly."""
     y = wide(x)
     for axis, start, stop in _even_windows("adaptive_avg_pool", rank, x.shape, output_size):
-        if len(start) * (stop[0] - start[0]) == x.shape[axis]:  # windows that do not overlap
-            split = (*y.shape[:axis], len(start), -1, *y.shape[axis + 1 :])
+        length = int(stop[0] - start[0])
+        if len(start) * length == x.shape[axis]:  # windows that do not overlap
+            split = (*y.shape[:axis], len(start), length, *y.shape[axis + 1 :])
             y = jnp.mean(y.reshape(split), axis + 1)
             continue
         at = start + np.arange((stop - start).max())[:, None]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 import numpy as np
 
+from lucid._core.arguments import as_shape
 from lucid._core.declaration import op
 from lucid._core.typing import Axis, DType, Operand, Shape
 
@@ -44,9 +46,19 @@ __all__ = [
 def reshape(a: Operand, shape: Shape) -> Tensor:
     """The same elements in another shape; one size may be -1 and is inferred.
 
+    Raises:
+        ValueError: a size is to be inferred beside a size of 0, where any would do.
+        TypeError: the new shape has another number of elements.
+
     >>> lucid.reshape(Tensor([1, 2, 3, 4]), (2, -1)).shape
     (2, 2)
     """
+    sizes = as_shape((shape,))
+    if -1 in sizes and 0 in sizes:
+        raise ValueError(
+            f"reshape: the size -1 of the new shape {tuple(sizes)} cannot be inferred beside a "
+            f"size of 0, got input shape {jnp.shape(a)}. Name it."
+        )
     return jnp.reshape(a, shape)
 
 
@@ -105,7 +117,7 @@ def flatten(a: Operand, start_axis: int = 0, end_axis: int = -1) -> Tensor:
         raise ValueError(
             f"flatten: start_axis {start_axis} lies behind end_axis {end_axis} of shape {sizes}."
         )
-    return jnp.reshape(a, (*sizes[:start], -1, *sizes[end + 1 :]))
+    return jnp.reshape(a, (*sizes[:start], math.prod(sizes[start : end + 1]), *sizes[end + 1 :]))
 
 
 @op

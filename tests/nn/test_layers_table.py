@@ -213,6 +213,32 @@ def shows_its_arguments(layer: Layer) -> None:
         assert bool(plain) == (text != f"{layer.name}()")
 
 
+def takes_an_empty_batch(layer: Layer) -> None:
+    """The shape of any batch, but for its length; no gradient, and no statistics."""
+    for training in (True, False):
+        module = layer.make().train(training)
+        state = {name: t.numpy() for name, t in module.state_dict().items()}
+        usual = layer.make().train(training)(*map(Tensor, layer.arrays()))
+        for call in (module, lucid.jit(module)):
+            inputs = [
+                Tensor(x[:0] if x.ndim else x, requires_grad=x.dtype.kind == "f")
+                for x in layer.arrays()
+            ]
+            output = call(*inputs)
+            if usual.ndim:
+                assert output.shape == (0, *usual.shape[1:])
+            else:  # the mean of no losses
+                assert np.isnan(output.item())
+            if output.requires_grad:
+                module.zero_grad()
+                output.sum().backward()
+                assert all(x.grad is None or x.grad.shape == x.shape for x in inputs)
+                for parameter in module.parameters():
+                    np.testing.assert_array_equal(parameter.grad.numpy(), 0)
+            for name, t in module.state_dict().items():
+                np.testing.assert_array_equal(t.numpy(), state[name], err_msg=name)
+
+
 PROPERTIES = [
     same_under_jit,
     keeps_dtype,
@@ -221,6 +247,7 @@ PROPERTIES = [
     is_deterministic_in_evaluation,
     has_its_golden_shapes,
     shows_its_arguments,
+    takes_an_empty_batch,
 ]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 import lucid
 from lucid import Tensor, nn
+from lucid.nn import functional as F
 from tests.helpers import spaced
 
 
@@ -44,3 +45,45 @@ def test_a_refused_batch_changes_no_statistics():
         norm(lucid.zeros(1, 3))
     np.testing.assert_array_equal(norm.running_mean.numpy(), 0)
     assert norm.num_batches_tracked.item() == 0
+
+
+def state(norm):
+    return {name: value.tolist() for name, value in norm.state_dict().items()}
+
+
+@pytest.mark.parametrize("momentum", [0.1, None])
+@pytest.mark.parametrize("layer", [nn.BatchNorm2d, nn.InstanceNorm2d])
+def test_an_empty_batch_is_no_batch(layer, momentum):
+    with_empty, without = layer(2, momentum=momentum), layer(2, momentum=momentum)
+    for i, n in enumerate((3, 0, 2)):
+        x = spaced(n, 2, 3, 3, seed=i).astype(np.float32)
+        assert with_empty(Tensor(x)).shape == x.shape
+        if n:
+            without(Tensor(x))
+    assert state(with_empty) == state(without)
+    mean, var = lucid.ones(2), lucid.ones(2)
+    F.batch_norm(lucid.zeros(0, 2, 3), mean, var)
+    F.instance_norm(lucid.zeros(2, 2, 0), mean, var)
+    assert mean.tolist() == var.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("layer", [nn.BatchNorm1d, nn.InstanceNorm1d])
+def test_track_running_stats_can_be_set_later(layer, compiled):
+    norm, own = layer(3), layer(3, track_running_stats=False)
+    call = lucid.jit(norm) if compiled else norm
+    x, y = (Tensor(spaced(4, 3, 5, seed=seed).astype(np.float32)) for seed in (0, 1))
+    call(x)
+    before = state(norm)
+    norm.track_running_stats = False
+    np.testing.assert_allclose(call(y).numpy(), own(y).numpy(), atol=1e-6)
+    assert state(norm) == before
+    if layer is nn.InstanceNorm1d:  # BatchNorm evaluates with the statistics that there are
+        norm.eval()
+        np.testing.assert_allclose(call(y).numpy(), own(y).numpy(), atol=1e-6)
+    norm.train().track_running_stats = True
+    call(y)
+    assert norm.num_batches_tracked.item() == 2
+    own.track_running_stats = True
+    own(x)
+    assert set(state(own)) == {"weight", "bias"}

@@ -155,6 +155,13 @@ def test_spellings_of_shapes():
     assert x.unsqueeze([0, -1]).shape == (1, 2, 3, 4, 1)
 
 
+def test_shapes_of_nothing():
+    x = lucid.zeros(0, 4, 3)
+    assert x.flatten().shape == x.ravel().shape == x.reshape(-1).shape == (0,)
+    assert x.flatten(1).shape == x.reshape(0, 12).shape == (0, 12)
+    assert x.flatten(0, 1).shape == x.reshape(-1, 3).shape == (0, 3)
+
+
 def test_joining_lists_and_tuples():
     x, y = Tensor([1.0, 2.0], requires_grad=True), Tensor([3.0])
     for arrays in ([x, y], (x, y)):
@@ -169,6 +176,11 @@ ERRORS = {
     "flatten": (
         lambda x: x.flatten(2, 1),
         "flatten: start_axis 2 lies behind end_axis 1 of shape (2, 3, 4).",
+    ),
+    "reshape": (
+        lambda x: x[:0].reshape(0, -1),
+        "reshape: the size -1 of the new shape (0, -1) cannot be inferred beside a size of 0, got "
+        "input shape (0, 3, 4). Name it.",
     ),
     "split": (lambda x: x.split(0), "split: a piece must have a positive size, got 0."),
     "split sizes": (

@@ -254,6 +254,37 @@ def test_values_and_derivatives(case: Case) -> None:
         check_torch(call_ours, call_theirs, *case.arrays(), *values, rtol=rtol)
 
 
+def batched() -> list[Case]:
+    """The first case of each layer whose samples can be left out."""
+    found = {}
+    for case in reversed(CASES):
+        # PyTorch's PixelUnshuffle does not change the shape of nothing, its InstanceNorm fails.
+        refuses = case.name == "PixelUnshuffle" or case.options.get("track_running_stats")
+        if not refuses and "pos_weight" not in case.options:
+            found[case.name] = case
+    return list(found.values())
+
+
+BATCHED = batched()
+
+
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides")
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("case", BATCHED, ids=[c.id for c in BATCHED])
+def test_an_empty_batch(case: Case, training: bool) -> None:
+    options = {n: Tensor(v) if isinstance(v, np.ndarray) else v for n, v in case.options.items()}
+    ours = getattr(nn, case.name)(**options).train(training)
+    theirs = (case.their_class or getattr(torch.nn, case.name))(**their_options(case)).double()
+    inputs = [x[:0] for x in case.arrays()]
+    expected = theirs.train(training)(*map(torch.tensor, inputs)).numpy(force=True)
+    found = ours(*map(Tensor, inputs)).numpy()
+    assert found.shape == expected.shape
+    np.testing.assert_array_equal(found, expected)  # a number, if it is a mean: no number
+    for name, value in theirs.named_buffers():
+        if name.startswith("running"):
+            np.testing.assert_array_equal(ours.state_dict()[name].numpy(), value.numpy())
+
+
 NORMS = [c for c in norms() if c.training and c.options.get("track_running_stats", True)]
 NORMS = [c for c in NORMS if "Norm" in c.name and "num_features" in c.options]
 

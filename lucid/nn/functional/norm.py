@@ -24,7 +24,8 @@ def batch_norm(
     population's. Else they are the running ones.
 
     With `training`, running statistics that are Tensors get new data:
-    (1 - momentum) * running + momentum * new, where the new variance is the sample's (n - 1).
+    (1 - momentum) * running + momentum * new, where the new variance is the sample's (n - 1). An
+    empty input leaves them as they are.
 
     Shape: (N, C, *) -> (N, C, *); all others (C,)
 
