@@ -101,7 +101,7 @@ def explain(error: Exception, name: str, operands: Sequence[Any]) -> None:
     if any(map(is_lost, operands)):
         message = LOST
     if message is not None and not _SENTENCE.match(message):
-        error.args = (f"{name}: {', '.join(map(_spec, operands))}: {message}",)
+        error.args = (": ".join(filter(None, (name, ", ".join(map(_spec, operands)), message))),)
 
 
 def drop_advice(error: BaseException) -> None:

@@ -201,6 +201,13 @@ def test_errors(case):
         call(Tensor(X))
 
 
+@pytest.mark.parametrize("join", [lucid.concatenate, lucid.stack])
+def test_nothing_cannot_be_joined(join):
+    text = f"{join.__name__}: Need at least one array to {join.__name__}."
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        join([])
+
+
 def test_too_many_arguments():
     with pytest.raises(
         TypeError, match=r"^swapaxes: too many positional arguments; it is swapaxes\(a"
