@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any, TypeGuard
 
 import jax
-import jax.extend.core
 import numpy as np
 
 from lucid._core.typing import Array, Device, DType
@@ -169,10 +170,17 @@ def _kind(dtype: Any) -> int:
 
 def staged() -> bool:
     """Whether JAX traces what runs now, although no operand shows it."""
-    return _trace_state() != _EAGER and isinstance(jax.numpy.zeros(()), jax.core.Tracer)
+    now, eager = _trace_states()
+    return now() != eager and isinstance(jax.numpy.zeros(()), jax.core.Tracer)
 
 
-_trace_state: Any = getattr(jax.extend.core, "get_opaque_trace_state", None) or getattr(
-    jax.core, "get_opaque_trace_state", None
-)
-_EAGER = _trace_state()
+@functools.cache
+def _trace_states() -> tuple[Callable[[], Any], Any]:
+    """What tells the state of JAX's traces, and the state in which it traces nothing."""
+    import jax.extend.core  # which loads Pallas, a third of the time that importing lucid takes
+
+    state: Any = getattr(jax.extend.core, "get_opaque_trace_state", None) or getattr(
+        jax.core, "get_opaque_trace_state", None
+    )
+    with jax.core.eval_context():
+        return state, state()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +40,8 @@ class Op:
 
     __slots__ = ("_vjps", "compiled", "fn", "name", "run", "source")
 
+    run: Callable[..., Any]  # `fn`, compiled
+
     def __init__(
         self, fn: Callable[..., Any], name: str, compiled: bool = True, source: Any = None
     ) -> None:
@@ -52,8 +54,16 @@ class Op:
         self.fn = named
         self.name = name
         self.compiled = compiled
-        self.run = jax.jit(named, inline=True) if compiled else named
         self._vjps: dict[tuple[bool, ...], Op] = {}
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name != "run":
+                raise AttributeError(name)
+            # Made when it is first asked for: most functions of lucid never are in a program.
+            self.run = jax.jit(self.fn, inline=True) if self.compiled else self.fn
+            return self.run
 
     def linearize(self, wanted: tuple[bool, ...], inputs: Sequence[Any]) -> tuple[Any, Pullback]:
         """The outputs, and the pullback to the `wanted` inputs that reuses the forward pass.

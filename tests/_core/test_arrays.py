@@ -11,6 +11,7 @@ import pytest
 
 import lucid
 from lucid import Tensor
+from lucid._core import arrays
 from tests.helpers import spaced
 
 
@@ -147,3 +148,12 @@ def test_to_keeps_the_tensor_after_an_error():
     with pytest.raises(ValueError, match='device "tpu" is not present'):
         x.to("tpu")
     assert x.tolist() == [1.0]
+
+
+def test_what_jax_traces_now_is_known_even_if_it_is_asked_first_inside_a_trace():
+    seen = []
+    arrays._trace_states.cache_clear()
+    jax.jit(lambda: seen.append(arrays.staged()))()
+    seen.append(arrays.staged())
+    jax.vmap(lambda x: seen.append(arrays.staged()), out_axes=None)(np.ones(2))
+    assert seen == [True, False, False]

@@ -11,10 +11,9 @@ from lucid.ops.conv.functional import (
     conv_transpose,
     convolve,
     convolve_transpose,
+    force_lowering,
 )
 from lucid.ops.conv.geometry import Padding, Window, check_channels, check_window
-from lucid.ops.conv.lowerings import force_lowering
-from lucid.ops.conv.maps import chosen_lowerings
 from lucid.ops.conv.patches import fold, unfold
 
 __all__ = [
@@ -24,7 +23,6 @@ __all__ = [
     "check_channels",
     "check_padding_mode",
     "check_window",
-    "chosen_lowerings",
     "conv",
     "conv_transpose",
     "convolve",

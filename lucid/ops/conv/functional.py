@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
 from lucid._core.declaration import op
 from lucid._core.typing import Operand, Size
 from lucid.ops.conv.geometry import (
+    Form,
     Padding,
     Window,
     check_channels,
@@ -24,14 +26,17 @@ from lucid.ops.conv.geometry import (
     conv_form,
     conv_transpose_form,
 )
-from lucid.ops.conv.lowerings import force_lowering
-from lucid.ops.conv.maps import bind
 
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
 
 PaddingMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
 _PAD_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}  # jnp.pad's names
+
+# `with force_lowering("matmul"): ...` makes a platform that has this lowering use it for every map
+# that it claims, and the definition for the others; for tests and benchmarks. It is part of every
+# jit cache's key, so a function that was compiled under another choice is compiled again.
+force_lowering = jax.make_user_context("auto")
 
 
 def conv(
@@ -100,7 +105,7 @@ def convolve(
         x = _pad(name, x, window, padding_mode)
         window = window._replace(padding=((0, 0),) * rank)
     form = conv_form(name, x.shape, w.shape, window)
-    y = bind({"large": x, "kernel": w}, form, force_lowering.value)
+    y = _map({"large": x, "kernel": w}, form)
     return _finish(name, y, b, batched)
 
 
@@ -179,8 +184,16 @@ def convolve_transpose(
             f"(weight.shape[0]), but the input has {x.shape[1]}."
         )
     form = conv_transpose_form(name, x.shape, w.shape, window, output_size)
-    y = bind({"small": x, "kernel": w}, form, force_lowering.value)
+    y = _map({"small": x, "kernel": w}, form)
     return _finish(name, y, b, batched)
+
+
+def _map(values: dict[str, Array], form: Form) -> Array:
+    # Imported when the first convolution is traced: the primitives need jax.extend, which loads
+    # Pallas and would take a quarter of the time that importing lucid does.
+    from lucid.ops.conv.maps import bind
+
+    return bind(values, form, force_lowering.value)
 
 
 def _check_arrays(name: str, x: Array, w: Array, b: Array | None, window: Window) -> None:

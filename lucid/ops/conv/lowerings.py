@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import jax
 from jax import Array
 
 from lucid.ops.conv import balanced, definition, depthwise, matmul, polyphase
@@ -42,11 +41,6 @@ LOWERINGS: dict[str | None, dict[str, Lowering]] = {
         "definition": definition,
     },
 }
-
-# `with force_lowering("matmul"): ...` makes a platform that has this lowering use it for every map
-# that it claims, and the definition for the others; for tests and benchmarks. It is part of every
-# jit cache's key, so a function that was compiled under another choice is compiled again.
-force_lowering = jax.make_user_context("auto")
 
 
 def choose(platform: str | None, lowering: str, out: str, form: Form) -> str:

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lucid.ops.conv import chosen_lowerings, conv, conv_transpose, force_lowering
+from lucid.ops.conv import conv, conv_transpose, force_lowering
 from lucid.ops.conv.lowerings import LOWERINGS, choose
-from lucid.ops.conv.maps import ROLES, bind
+from lucid.ops.conv.maps import ROLES, bind, chosen_lowerings
 from tests.ops.conv import reference
 from tests.ops.conv.cases import CORNERS
 
