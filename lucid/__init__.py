@@ -5,8 +5,9 @@ by a pure function that JAX compiles.
 """
 
 from math import inf, pi
+from typing import TYPE_CHECKING
 
-from lucid import autograd, data, func, nn, onnx, optim, random, utils
+from lucid import autograd, nn, optim, random
 from lucid._core.arrays import (
     BFloat16,
     Bool,
@@ -27,14 +28,11 @@ from lucid._core.arrays import (
     Long,
     Short,
 )
-from lucid._core.declaration import publish
 from lucid._core.errors import JitError
 from lucid._core.gate import apply
-from lucid._core.hints import answer_misses
-from lucid._core.jit import compile, jit
 from lucid._core.mode import enable_grad, grad_enabled, no_grad, set_grad_enabled
+from lucid._core.package import publish
 from lucid._core.tensor import Tensor
-from lucid._export import export, load_exported
 from lucid._version import __version__
 from lucid.creation import (
     arange,
@@ -57,7 +55,12 @@ from lucid.ops.linalg import *
 from lucid.ops.reduce import *
 from lucid.ops.shape import *
 from lucid.random import rand, randn
-from lucid.serialization import load, save
+
+if TYPE_CHECKING:  # an import does without them: see `publish` below
+    from lucid import data, func, onnx, utils
+    from lucid._core.jit import compile, jit
+    from lucid._export import export, load_exported
+    from lucid.serialization import load, save
 
 newaxis = None
 
@@ -126,5 +129,4 @@ __all__ += linalg.__all__
 __all__ += reduce.__all__
 __all__ += shape.__all__
 
-publish(globals(), __all__)
-answer_misses(globals())
+publish(globals(), "lucid.serialization", "lucid._export", "lucid._core.jit")

@@ -27,6 +27,7 @@ LAYERS = [
         "_core.epoch",
         "_core.files",
         "_core.hints",
+        "_core.package",
         "_core.arguments",
     ],
     ["_core.arguments", "_core.arrays", "_core.handle"],
@@ -162,6 +163,41 @@ def test_files_are_short():
 
 
 # --- Cost -------------------------------------------------------------------------------------
+
+
+def test_an_import_loads_nothing_that_can_wait():
+    code = (
+        "import sys, jax; before = set(sys.modules)\n"
+        "import lucid; print(*set(sys.modules) - before)\n"
+        "lucid.load, lucid.jit, lucid.nn.utils.clip_grad_norm; print(*set(sys.modules) - before)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT.parent)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    first, then = (set(line.split()) for line in done.stdout.splitlines())
+    assert not [name for name in first if top(name) == "jax"]
+    waiting = {
+        "lucid._core.program", "lucid._export", "lucid.data", "lucid.func", "lucid.nn.utils",
+        "lucid.onnx", "lucid.ops.conv.maps", "lucid.serialization", "lucid.utils",
+    }  # fmt: skip
+    assert not first & waiting
+    assert then & waiting == {
+        "lucid._core.program", "lucid._export", "lucid.func", "lucid.nn.utils",
+        "lucid.serialization",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("module", [lucid, lucid.nn])
+def test_names_that_wait_are_public(module):
+    tree = ast.parse(inspect.getsource(module))
+    blocks = [n for n in tree.body if isinstance(n, ast.If) and n.test.id == "TYPE_CHECKING"]
+    waiting = {a.name for n in blocks for part in n.body for a in part.names}
+    assert waiting
+    assert waiting <= set(module.__all__) & set(dir(module))
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        module.nothing  # noqa: B018
 
 
 def test_an_import_starts_no_backend_and_loads_nothing_optional():

@@ -168,6 +168,13 @@ def _kind(dtype: Any) -> int:
     return [jax.numpy.issubdtype(dtype, kind) for kind in kinds].index(True)
 
 
+def as_float(value: Any) -> Any:
+    """`value` with its Python and NumPy numbers as floats: another type would be a new program."""
+    if isinstance(value, (tuple, list)):
+        return tuple(map(as_float, value))
+    return float(value) if isinstance(value, (int, float, np.number)) else value
+
+
 def staged() -> bool:
     """Whether JAX traces what runs now, although no operand shows it."""
     now, eager = _trace_states()

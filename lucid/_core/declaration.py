@@ -45,7 +45,6 @@ Result = TypeVar("Result")
 Arrays = TypeVar("Arrays")
 
 _EMPTY = inspect.Parameter.empty
-_STARRED = (inspect.CO_VARARGS, inspect.CO_VARKEYWORDS)
 
 
 class Function(Generic[P, Result, Arrays]):
@@ -98,9 +97,8 @@ class Source(NamedTuple):
     def optional(self, at: int) -> bool:
         """Whether an operand may be None."""
         place = self.places[at]
-        i = place[0] if isinstance(place, tuple) else place
-        declared = self.declaration
-        return "None" in declared.annotations[i] or declared.defaults[i] is None
+        parameter = self.declaration.parameters[place[0] if isinstance(place, tuple) else place]
+        return "None" in parameter.annotation or parameter.default is None
 
     def static(self) -> dict[str, Any]:
         """The values that are no operands, by name; an empty tuple where several operands go."""
@@ -119,28 +117,17 @@ class Declaration:
         self.fn = fn
         self.name = fn.__name__
         self.check: Callable[..., None] | None = getattr(fn, "__check__", None)
-        # What `inspect.signature` would tell, at a tenth of its cost: an import declares them all.
-        code = fn.__code__
-        n, every = code.co_argcount, code.co_argcount + code.co_kwonlyargcount
-        has_rest, has_named = (code.co_flags & flag for flag in _STARRED)
-        if has_named:
-            raise TypeError(f"{self.name}: an op has no **keywords.")
-        names = code.co_varnames
-        rest = names[every : every + 1] if has_rest else ()
-        self.names = [*names[:n], *rest, *names[n:every]]
-        self.variadic = n if rest else None
-        self.positional = n + len(rest)
+        parameters = list(inspect.signature(fn).parameters.values())
+        self.parameters = parameters
+        self.names = [p.name for p in parameters]
+        self.positional = sum(p.kind is not p.KEYWORD_ONLY for p in parameters)
         self.index = {name: i for i, name in enumerate(self.names)}
-        self.annotations: list[Any] = [fn.__annotations__.get(name) for name in self.names]
-        self.kinds = [
-            _kind(name, annotation, name in rest)
-            for name, annotation in zip(self.names, self.annotations, strict=True)
-        ]
-        given = fn.__defaults__ or ()
-        defaults: dict[str, Any] = dict(zip(names[n - len(given) : n], given, strict=True))
-        defaults |= {**(fn.__kwdefaults__ or {}), **dict.fromkeys(rest, ())}
+        self.kinds = [_kind(p) for p in parameters]
+        self.variadic = next(
+            (i for i, p in enumerate(parameters) if p.kind is p.VAR_POSITIONAL), None
+        )
         # Of each parameter its default; `empty` where there is none.
-        self.defaults = tuple(defaults.get(name, _EMPTY) for name in self.names)
+        self.defaults = tuple(() if p.kind is p.VAR_POSITIONAL else p.default for p in parameters)
         self.required = [i for i, default in enumerate(self.defaults) if default is _EMPTY]
         # Where every parameter takes one operand or one static value, nothing need be looked at.
         self.simple = not any(kind.many or kind.exponent for kind in self.kinds)
@@ -245,10 +232,16 @@ class Declaration:
 
     def call(self, values: Sequence[Any]) -> Any:
         """The function itself, with a value for each parameter."""
-        n = self.positional if self.variadic is None else self.variadic
-        rest = () if self.variadic is None else values[self.variadic]
-        named = zip(self.names[self.positional :], values[self.positional :], strict=True)
-        return self.fn(*values[:n], *rest, **dict(named))
+        positional: list[Any] = []
+        named = {}
+        for parameter, value in zip(self.parameters, values, strict=True):
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                positional.extend(value)
+            elif parameter.kind is parameter.KEYWORD_ONLY:
+                named[parameter.name] = value
+            else:
+                positional.append(value)
+        return self.fn(*positional, **named)
 
     def _refusal(self, values: Sequence[Any]) -> TypeError:
         for i in self.static:
@@ -271,18 +264,21 @@ class Declaration:
         raise AssertionError("Python binds what `_complete` does")
 
 
-def _kind(name: str, annotation: Any, is_rest: bool) -> Kind:
+def _kind(parameter: inspect.Parameter) -> Kind:
+    annotation = parameter.annotation
     if not isinstance(annotation, str):
         raise TypeError(
-            f"{name}: the annotations of an op must be strings, as "
+            f"{parameter.name}: the annotations of an op must be strings, as "
             "`from __future__ import annotations` makes them."
         )
+    if parameter.kind is parameter.VAR_KEYWORD:
+        raise TypeError(f"{parameter.name}: an op has no **keywords.")
     words = annotation.replace("[", " ").replace("]", " ").split()
     if "Exponent" in words:
         return Kind(data=True, exponent=True)
     if "Operand" not in words:
         return Kind(data=False)
-    return Kind(data=True, many=is_rest or "Sequence" in words)
+    return Kind(data=True, many="Sequence" in words or parameter.kind is parameter.VAR_POSITIONAL)
 
 
 # --- The forms --------------------------------------------------------------------------------
@@ -361,25 +357,3 @@ def in_place(function: Any, /) -> Any:
     )
     put.__doc__ = f"`{function.__name__}`, whose result takes the place of this Tensor's values."
     return put
-
-
-def publish(namespace: Mapping[str, Any], names: Sequence[str]) -> None:
-    """Let functions know the module that users see them in; help and pickle ask for it.
-
-    Not classes: where one was defined, `inspect` looks for its source.
-    """
-    for name in names:
-        value = namespace[name]
-        if inspect.isfunction(value) and value.__name__ == name:  # a second name is none to show
-            value.__module__, value.__qualname__ = namespace["__name__"], name
-
-
-def publish_methods(cls: type, module: str, name: str) -> None:
-    """The same for the methods of a class that users see as `name` of `module`.
-
-    Declared functions among them that are public themselves are published after this.
-    """
-    for attribute, value in vars(cls).items():
-        if inspect.isfunction(value):
-            value.__name__, value.__qualname__ = attribute, f"{name}.{attribute}"
-            value.__module__ = module

@@ -8,21 +8,17 @@ import linecache
 import os
 import re
 import sys
-import sysconfig
 from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
 
 import jax
 
-_LIBRARIES = tuple(
+# Where the code of lucid and JAX lies.
+LIBRARIES = tuple(
     os.path.dirname(os.path.abspath(path)) + os.sep
     for path in (os.path.dirname(__file__), jax.__file__)
 )
-
-# Where the code lies that is no user's.
-_PATHS = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-INSTALLED = (*_LIBRARIES, *(path + os.sep for path in _PATHS), "<frozen ")
 
 
 class JitError(RuntimeError):
@@ -47,13 +43,13 @@ def user_place(traceback: TracebackType | None = None) -> Place | None:
     found: Place | None = None
     if traceback is None:
         frame: FrameType | None = sys._getframe(1)
-        while frame is not None and frame.f_code.co_filename.startswith(_LIBRARIES):
+        while frame is not None and frame.f_code.co_filename.startswith(LIBRARIES):
             frame = frame.f_back
         if frame is not None:
             found = Place(frame.f_code.co_filename, frame.f_lineno)
     while traceback is not None:
         filename = traceback.tb_frame.f_code.co_filename
-        if not filename.startswith(_LIBRARIES):
+        if not filename.startswith(LIBRARIES):
             found = Place(filename, traceback.tb_lineno)
         traceback = traceback.tb_next
     return found
@@ -175,7 +171,7 @@ def _ends_inside(traceback: TracebackType | None) -> bool:
         return False
     while traceback.tb_next is not None:
         traceback = traceback.tb_next
-    return traceback.tb_frame.f_code.co_filename.startswith(_LIBRARIES)
+    return traceback.tb_frame.f_code.co_filename.startswith(LIBRARIES)
 
 
 def _name_within(module: Any, key: int) -> str | None:

@@ -6,9 +6,7 @@ Only names that lucid lacks stand here, and only what exists is recommended; tes
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
 
 Names = Mapping[str, str]
 
@@ -307,14 +305,3 @@ def missing(owner: str, names: Names, name: str, obj: object) -> AttributeError:
     if spelling is None:
         return AttributeError(text, name=name, obj=obj)
     return AttributeError(f"{text}; {_clause(spelling)}.", name=name)
-
-
-def answer_misses(namespace: dict[str, Any]) -> None:
-    """Give a module a `__getattr__`, out of sight of type checkers, which shall find a miss."""
-    owner: str = namespace["__name__"]
-    names = MODULES[owner]
-
-    def __getattr__(name: str) -> NoReturn:
-        raise missing(owner, names, name, sys.modules[owner])
-
-    namespace["__getattr__"] = __getattr__

@@ -11,13 +11,13 @@ import jax
 import numpy as np
 
 from lucid._core import arrays, backward, epoch, hints
-from lucid._core.declaration import publish_methods
 from lucid._core.errors import JitError, user_line
 from lucid._core.gate import run
 from lucid._core.handle import Handle
 from lucid._core.methods import Methods
 from lucid._core.mode import state
 from lucid._core.op import Op, is_inexact
+from lucid._core.package import publish_methods
 from lucid._core.repr import tensor_repr
 from lucid._core.typing import Array, Device, DType
 from lucid._core.variable import Variable

@@ -18,6 +18,7 @@ import jax
 import numpy as np
 
 from lucid._core import arrays
+from lucid._core.arrays import as_float
 from lucid._core.errors import JitError, Place, definition, user_line, user_place
 from lucid._core.mode import state
 from lucid._core.op import Op
@@ -453,10 +454,3 @@ def _holder(tensor: Tensor) -> str:
 def opaque(array: Array) -> Array:
     """A traced value like `array`: a constant of a trace that fails would keep all of the trace."""
     return jax.lax.empty(array.shape, array.dtype)
-
-
-def as_float(value: Any) -> Any:
-    """`value` with its Python and NumPy numbers as floats: another type would be a new program."""
-    if isinstance(value, (tuple, list)):
-        return tuple(map(as_float, value))
-    return float(value) if isinstance(value, (int, float, np.number)) else value

@@ -11,8 +11,10 @@ import ast
 import contextlib
 import functools
 import linecache
+import os
 import random
 import sys
+import sysconfig
 import threading
 import types
 from collections.abc import Callable, Iterable, Iterator
@@ -21,9 +23,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lucid._core.errors import INSTALLED, Place
+from lucid._core.errors import LIBRARIES, Place
 
 _ABSENT = object()
+
+# Where the code lies that is no user's.
+_PATHS = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+_INSTALLED = (*LIBRARIES, *(path + os.sep for path in _PATHS), "<frozen ")
 
 
 class Variable(NamedTuple):
@@ -194,7 +200,7 @@ def _nodes(filename: str) -> list[Any] | None:
 
 def is_installed(code: CodeType) -> bool:
     """Whether code belongs to lucid, JAX, another installed package or the standard library."""
-    return code.co_filename.startswith(INSTALLED)
+    return code.co_filename.startswith(_INSTALLED)
 
 
 def _is_library(value: Any) -> bool:
@@ -203,7 +209,7 @@ def _is_library(value: Any) -> bool:
     path = getattr(value, "__file__", None)
     if path is None:
         return value is not sys.modules.get("__main__")
-    return path.startswith(INSTALLED)
+    return path.startswith(_INSTALLED)
 
 
 # --- Calls ------------------------------------------------------------------------------------

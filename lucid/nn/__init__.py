@@ -1,6 +1,8 @@
 """Layers, losses and the Module that all are built on."""
 
-from lucid._core.hints import answer_misses
+from typing import TYPE_CHECKING
+
+from lucid._core.package import publish
 from lucid.nn import (
     activation,
     containers,
@@ -17,7 +19,6 @@ from lucid.nn import (
     patches,
     pool,
     resize,
-    utils,
 )
 from lucid.nn.activation import *
 from lucid.nn.containers import *
@@ -32,6 +33,9 @@ from lucid.nn.parameter import *
 from lucid.nn.patches import *
 from lucid.nn.pool import *
 from lucid.nn.resize import *
+
+if TYPE_CHECKING:
+    from lucid.nn import utils
 
 __all__ = ["functional", "init", "utils"]
 __all__ += activation.__all__
@@ -48,4 +52,4 @@ __all__ += patches.__all__
 __all__ += pool.__all__
 __all__ += resize.__all__
 
-answer_misses(globals())
+publish(globals())

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from lucid import random
-from lucid._core.hints import answer_misses
+from lucid._core.package import publish
 from lucid._core.tensor import Tensor
 from lucid.creation import empty, full_like
 
@@ -232,4 +232,4 @@ def _kaiming_std(tensor: Tensor, mode: Mode, a: float) -> float:
     return math.sqrt(2 / ((1 + a * a) * fan))
 
 
-answer_misses(globals())
+publish(globals())

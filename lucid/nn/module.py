@@ -12,7 +12,6 @@ from lucid._core import arrays, epoch, hints
 from lucid._core.declaration import P, Result
 from lucid._core.errors import locate
 from lucid._core.handle import Handle
-from lucid._core.jit import jit
 from lucid._core.mode import lock, state
 from lucid._core.op import is_inexact
 from lucid._core.tensor import Tensor
@@ -90,6 +89,8 @@ class Module:
 
     def compile(self, **options: Any) -> Any:
         """`lucid.jit(self, **options)`: this Module as compiled programs."""
+        from lucid._core.jit import jit  # an import of lucid does without it
+
         return jit(self, **options)
 
     # --- Registration ---
@@ -367,8 +368,7 @@ class Module:
             return array.astype(dtype) if is_inexact(array.dtype) else array
 
         for tensor in (*self.parameters(), *self.buffers()):
-            grad = tensor.grad
-            tensor.grad = None
+            grad, tensor.grad = tensor.grad, None
             tensor.data = convert(tensor.data)
             if grad is not None:
                 tensor.grad = Tensor(convert(grad.data))

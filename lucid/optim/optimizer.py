@@ -11,11 +11,11 @@ import jax
 import numpy as np
 
 from lucid._core import epoch
+from lucid._core.arrays import as_float
 from lucid._core.errors import user_line
 from lucid._core.mode import enable_grad, lock
 from lucid._core.mode import state as thread
 from lucid._core.tensor import Tensor
-from lucid._core.trace import as_float
 from lucid._core.typing import Array
 from lucid._core.variable import Variable
 from lucid.nn.parameter import Parameter

@@ -1,6 +1,6 @@
 """Tools for gradients and parameters."""
 
-from lucid._core.hints import answer_misses
+from lucid._core.package import publish
 from lucid.nn.averaging import EMA
 from lucid.nn.parametrizations import (
     remove_spectral_norm,
@@ -25,4 +25,4 @@ __all__ = [
     "weight_norm",
 ]
 
-answer_misses(globals())
+publish(globals())
