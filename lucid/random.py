@@ -24,10 +24,11 @@ import jax
 import numpy as np
 
 from lucid import ops
-from lucid._core.arguments import as_shape
+from lucid._core.arguments import as_shape, is_number
 from lucid._core.arrays import canonical_dtype, find_device
 from lucid._core.errors import JitError
 from lucid._core.gate import apply
+from lucid._core.known import check_within, known
 from lucid._core.mode import lock, state
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Array, DType, Operand, Options, Shape
@@ -299,6 +300,8 @@ def normal(
 
     Raises:
         TypeError: the dtype is neither a float nor complex.
+        ValueError: std is negative, as far as `uniform` would look at it; else the values are
+            those of a positive one, mirrored at the mean.
 
     >>> x = lucid.random.normal(5, 0.1, (1000,))
     >>> round(x.mean().item()), round(x.var().item(), 2)
@@ -307,6 +310,7 @@ def normal(
     dtype = _dtype(options, float)
     if not jax.numpy.issubdtype(dtype, np.inexact):
         raise TypeError(f"normal: a float or complex dtype is needed, got {dtype}.")
+    check_within("normal", "std", std, 0)
     operands = (_typed(x, dtype) for x in (mean, std))
     return _draw(generator, options, ops.random.normal, *operands, size=size, dtype=dtype)
 
@@ -326,6 +330,9 @@ def uniform(
 
     Raises:
         TypeError: the dtype is no float.
+        ValueError: a bound is infinite, or low is above high, if the bounds come from the host, or
+            lie ready on the CPU and are fewer than 65,536; else, as in a compiled function, the
+            values are low.
 
     >>> x = lucid.random.uniform(5, 6, (100,))
     >>> bool(((x >= 5) & (x < 6)).all())
@@ -334,6 +341,7 @@ def uniform(
     dtype = _dtype(options, float)
     if not jax.numpy.issubdtype(dtype, np.floating):
         raise TypeError(f"uniform: a float dtype is needed, got {dtype}.")
+    _check_bounds(low, high, dtype)
     operands = (_typed(x, dtype) for x in (low, high))
     return _draw(generator, options, ops.random.uniform, *operands, size=size, dtype=dtype)
 
@@ -398,12 +406,31 @@ def bernoulli(
 ) -> Tensor:
     """Ones with probability `probs`, else zeros, in the shape of `probs`.
 
+    Raises:
+        ValueError: a probability is not from 0 to 1, as far as `uniform` would look at it; else it
+            counts as the nearest one that is, and NaN as 0.
+
     >>> lucid.random.bernoulli(Tensor([0.0, 1.0]))
     Tensor([0., 1.])
     """
+    given = np.asarray(probs) if isinstance(probs, (list, tuple)) else probs
+    check_within("bernoulli", "probs", given, 0, 1)
     probs = Tensor(probs).detach()
     dtype = _dtype(options, probs.dtype)
     return _draw(generator, options, ops.random.bernoulli, probs, size=probs.shape, dtype=dtype)
+
+
+def _check_bounds(low: Operand, high: Operand, dtype: np.dtype[Any]) -> None:
+    largest = float(jax.numpy.finfo(dtype).max)  # type: ignore[no-untyped-call]
+    if is_number(low) and is_number(high) and -largest <= low <= high <= largest:  # as usual
+        return
+    for name, bound in (("low", low), ("high", high)):
+        check_within("uniform", name, bound, -largest, largest)
+    first, end = known(low), known(high)
+    if first is not None and end is not None:
+        with np.errstate(over="ignore"):
+            length = np.subtract(end, first, dtype=float)
+        check_within("uniform", "high - low", length, 0)
 
 
 def _dtype(options: Options, default: DType) -> np.dtype[Any]:

@@ -33,7 +33,7 @@ LAYERS = [
     ["_core.arguments", "_core.arrays", "_core.handle"],
     ["_core.mode", "_core.op"],
     ["_core.variable"],
-    ["_core.tape", "_core.static"],
+    ["_core.tape", "_core.static", "_core.known"],
     ["_core.gate"],
     ["_core.declaration"],
     ["ops"],
@@ -142,6 +142,7 @@ def test_operations_know_nothing_of_tensors(name):
         "_core.typing",
         "_core.declaration",
         "_core.arguments",
+        "_core.known",
     }
 
 

@@ -315,6 +315,12 @@ class Tensor(Variable, Methods):
     # --- Indexing ---
 
     def __getitem__(self, index: Any) -> Tensor:
+        """What NumPy's index selects, as a new Tensor.
+
+        An integer out of range is an error; so is one of an index array that comes from the host,
+        or lies ready on the CPU and has fewer than 65,536 elements. Else, as in a compiled
+        function, it reads the nearest element, and `x[index] = value` does not assign it.
+        """
         selection, positions = indexing.parse(_arrays_in(index), self.shape)
         return indexing.take(self, *positions, selection=selection)
 

@@ -93,7 +93,7 @@ def xavier_uniform(tensor: Tensor, gain: float = 1.0) -> None:
     >>> bool((w.data**2 <= 1).all())
     True
     """
-    bound = gain * math.sqrt(6 / sum(fans(tensor)))
+    bound = gain * math.sqrt(6 / (sum(fans(tensor)) or 1))  # 0 of a weight without elements
     uniform(tensor, -bound, bound)
 
 
@@ -107,7 +107,7 @@ def xavier_normal(tensor: Tensor, gain: float = 1.0) -> None:
     >>> round((w * w).mean().item(), 3)
     0.01
     """
-    normal(tensor, 0.0, gain * math.sqrt(2 / sum(fans(tensor))))
+    normal(tensor, 0.0, gain * math.sqrt(2 / (sum(fans(tensor)) or 1)))
 
 
 def kaiming_uniform(tensor: Tensor, mode: Mode = "fan_in", a: float = 0.0) -> None:
@@ -228,7 +228,7 @@ def fans(tensor: Tensor) -> tuple[int, int]:
 def _kaiming_std(tensor: Tensor, mode: Mode, a: float) -> float:
     if mode not in ("fan_in", "fan_out"):
         raise ValueError(f"init: mode must be 'fan_in' or 'fan_out', got {mode!r}.")
-    fan = fans(tensor)[mode == "fan_out"]
+    fan = fans(tensor)[mode == "fan_out"] or 1
     return math.sqrt(2 / ((1 + a * a) * fan))
 
 

@@ -20,7 +20,7 @@ __all__ = [
 class Embedding(Module):
     """A learned vector for each of `num_embeddings` integers, drawn from the normal distribution.
 
-    An integer out of range gives NaN: a compiled program cannot raise.
+    An integer out of range is an error, or its vector NaN, as in `F.embedding`.
 
     Shape: (*) of integers -> (*, embedding_dim)
 
@@ -33,8 +33,10 @@ class Embedding(Module):
         _weight: initial vectors in place of random ones.
 
     Raises:
-        ValueError: a size is not positive, `padding_idx` is no row, or `_weight` has another shape.
+        ValueError: a size is not positive, `padding_idx` is no row, `max_norm` is negative, or
+            `_weight` has another shape.
         TypeError: a size is no integer, or the input does not hold integers.
+        IndexError: an integer of the input is negative, or not below `num_embeddings`.
 
     >>> nn.Embedding(10, 3)(Tensor([[1, 2], [3, 4]])).shape
     (2, 2, 3)

@@ -195,6 +195,10 @@ class BCELoss(_WeightedLoss):
         reduction: "mean", "sum", or None for each value.
         eps: has no effect; a logarithm counts as no less than -100.
 
+    Raises:
+        ValueError: the shapes differ, or a probability is not from 0 to 1. Values that are not
+            looked at, as in `NLLLoss`, give NaN as the input, and a number as the target.
+
     >>> nn.BCELoss()(Tensor([0.5, 0.5]), 1.0)
     Tensor(0.6931)
     """
@@ -242,8 +246,9 @@ class BCEWithLogitsLoss(_WeightedLoss):
 class NLLLoss(_WeightedLoss):
     """The negative of the log-probability of the target class.
 
-    The mean divides by the sum of the target classes' weights. A class that does not exist gives
-    NaN: a compiled program cannot raise.
+    The mean divides by the sum of the target classes' weights. A class that does not exist is an
+    error if the target comes from the host, or lies ready on the CPU and holds fewer than 65,536
+    elements; else, as in a compiled function, its loss is NaN.
 
     Shape: input (N, C, *) or (C,) of log-probabilities, target (N, *) or () of class numbers
 
@@ -254,6 +259,7 @@ class NLLLoss(_WeightedLoss):
 
     Raises:
         ValueError: the shapes do not fit, or the reduction is unknown.
+        IndexError: a class does not exist.
         TypeError: the target does not hold integers.
 
     >>> nn.NLLLoss()(Tensor([[-1.0, -2.0], [-3.0, -4.0]]), Tensor([0, 1]))
@@ -278,7 +284,7 @@ class CrossEntropyLoss(_WeightedLoss):
     """Cross entropy of softmax(input) and the target.
 
     With class numbers the mean divides by the sum of the target classes' weights; a class that
-    does not exist gives NaN, since a compiled program cannot raise.
+    does not exist is an error, or its loss NaN, as in `NLLLoss`.
 
     Shape: input (N, C, *) or (C,) of logits; target (N, *) or () of class numbers, or
         probabilities in the input's shape
@@ -293,6 +299,7 @@ class CrossEntropyLoss(_WeightedLoss):
 
     Raises:
         ValueError: the shapes do not fit, or an option is out of its range.
+        IndexError: a class does not exist.
 
     >>> nn.CrossEntropyLoss()(Tensor([[0.0, 0.0], [9.0, 9.0]]), Tensor([0, 1]))
     Tensor(0.6931)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import jax
 import jax.numpy as jnp
 
-from lucid._core.arguments import is_number, is_whole
+from lucid._core.arguments import is_whole
 from lucid._core.declaration import checks, op
+from lucid._core.known import check_within
 from lucid._core.typing import Array, Exponent, Operand
 from lucid.ops.loss import Reduction, reduced
 from lucid.ops.precision import wide
@@ -19,7 +20,27 @@ if TYPE_CHECKING:
 __all__ = ["cross_entropy", "nll_loss"]
 
 
+def _check_classes(call: str, input_: Operand, target: Operand, ignore_index: int | None) -> None:
+    """Refuse class numbers that are known and do not exist."""
+    shape = getattr(input_, "shape", ())
+    dtype = getattr(target, "dtype", None)
+    if shape and (isinstance(target, int) if dtype is None else dtype.kind in "iu"):
+        classes = shape[min(1, len(shape) - 1)]
+        check_within(call, "target", target, 0, classes - 1, ignore_index, IndexError)
+
+
+def _check_nll_loss(
+    input_: Operand,
+    target: Operand,
+    weight: Operand | None,
+    reduction: Reduction,
+    ignore_index: int | None,
+) -> None:
+    _check_classes("nll_loss", input_, target, ignore_index)
+
+
 @op
+@checks(_check_nll_loss)
 def nll_loss(
     input_: Operand,
     target: Operand,
@@ -36,10 +57,17 @@ def nll_loss(
     return _of_classes("nll_loss", logs, target, weight, reduction, ignore_index, 0.0, input_)
 
 
-def _check_cross_entropy(*arguments: Operand) -> None:
-    smoothing = arguments[-1]
-    if is_number(smoothing) and not 0 <= smoothing <= 1:
-        raise ValueError(f"cross_entropy: label_smoothing must be from 0 to 1, got {smoothing}.")
+def _check_cross_entropy(
+    input_: Operand,
+    target: Operand,
+    weight: Operand | None,
+    reduction: Reduction,
+    eps: Operand,
+    ignore_index: int | None,
+    label_smoothing: Exponent,
+) -> None:
+    check_within("cross_entropy", "label_smoothing", label_smoothing, 0, 1)
+    _check_classes("cross_entropy", input_, target, ignore_index)
 
 
 @op
@@ -92,7 +120,7 @@ def _of_classes(
     counts = jnp.ones(target.shape, bool) if ignore_index is None else target != ignore_index
     is_target = jnp.expand_dims(target, axis) == _along(jnp.arange(classes), axis, logs.ndim)
     weighted = logs if weights is None else logs * weights
-    # A compiled program cannot raise: a class that does not exist gives NaN.
+    # Of a class that was not known when it was checked, and does not exist.
     legal = (target >= 0) & (target < classes)
     values = -_sum_where(is_target, weighted, axis, legal)
     if not (is_whole(smoothing) and smoothing == 0):  # else a sum over all classes for nothing

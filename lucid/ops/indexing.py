@@ -3,6 +3,9 @@
 Integers and the starts of slices are traced values, so that a loop over `x[i]` or over minibatches
 `x[i : i + 32]` compiles once. What an index selects is first cut out as one dynamic slice, the
 region; the rest of the index is static, or index arrays.
+
+Index arrays out of range are refused if they come from the host, or lie ready on the CPU and are
+shorter than 65,536. Else they read the nearest element, and assign to none.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import numpy as np
 from jax import lax
 
 from lucid._core.declaration import op
+from lucid._core.known import check_within
 from lucid._core.typing import Operand
 
 if TYPE_CHECKING:
@@ -52,7 +56,8 @@ def parse(index: Any, shape: tuple[int, ...]) -> tuple[Selection, list[Any]]:
             start, span, of_region = _cut(item, size)
             inside.append(of_region)
         elif _is_array(item):
-            _check_bounds(item, size, axis)
+            name = f"the index array of axis {axis}"
+            check_within("index", name, item, -size, size - 1, error=IndexError)
             arrays.append(item)
             inside.append("array")
         else:
@@ -143,13 +148,6 @@ def _is_array(item: Any) -> bool:
     if item.dtype.kind not in "iu":
         raise TypeError(f"index: an index array must hold integers or booleans, got {item.dtype}.")
     return True
-
-
-def _check_bounds(array: Any, size: int, axis: int) -> None:
-    # Only index arrays that lie on the host: to look at a device's would wait for it.
-    if isinstance(array, np.ndarray) and array.size:
-        for value in (array.min(), array.max()):
-            _position(value, size, axis)
 
 
 def _position(item: Any, size: int, axis: int) -> int:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from lucid._core.arguments import is_number
 from lucid._core.declaration import checks, op
+from lucid._core.known import check_within
 from lucid._core.typing import Array, Operand
 from lucid.ops.elementwise import clip
 from lucid.ops.precision import narrowed, wide
@@ -118,7 +119,15 @@ def huber_loss(
     return reduced("huber_loss", values, reduction, input_)
 
 
+def _check_kl_div(
+    input_: Operand, target: Operand, reduction: Reduction | Literal["batchmean"], log_target: bool
+) -> None:
+    if not log_target:
+        check_within("kl_div", "target", target, 0)
+
+
 @op
+@checks(_check_kl_div)
 def kl_div(
     input_: Operand,
     target: Operand,
@@ -134,7 +143,8 @@ def kl_div(
             divergence itself; "mean" divides by all sizes.
 
     Raises:
-        ValueError: the shapes differ, or the reduction is unknown.
+        ValueError: the shapes differ, a probability of the target is negative, or the reduction is
+            unknown. Targets that are not looked at, as in `nn.NLLLoss`, give NaN.
 
     >>> F.kl_div(Tensor([[-1.0, -1.0]]), Tensor([[0.5, 0.5]]), "batchmean")
     Tensor(0.3069)
@@ -184,7 +194,19 @@ def hinge_embedding_loss(
     return reduced("hinge_embedding_loss", values, reduction, input_)
 
 
+def _check_binary_cross_entropy(
+    input_: Operand,
+    target: Operand,
+    weight: Operand | None,
+    reduction: Reduction,
+    eps: Operand,
+) -> None:
+    check_within("binary_cross_entropy", "input", input_, 0, 1)
+    check_within("binary_cross_entropy", "target", target, 0, 1)
+
+
 @op
+@checks(_check_binary_cross_entropy)
 def binary_cross_entropy(
     input_: Operand,
     target: Operand,
@@ -205,7 +227,9 @@ def binary_cross_entropy(
         eps: has no effect; the logarithms are bounded themselves.
 
     Raises:
-        ValueError: the shapes differ, or the reduction is unknown.
+        ValueError: the shapes differ, a probability is not from 0 to 1, or the reduction is
+            unknown. Values that are not looked at, as in `nn.NLLLoss`, give NaN as the input, and a
+            number as the target.
 
     >>> F.binary_cross_entropy(Tensor([0.5, 0.25]), Tensor([1.0, 0.0]), reduction=None)
     Tensor([0.6931, 0.2877])

@@ -178,10 +178,17 @@ def sort(a: Operand, axis: int = -1, descending: bool = False) -> tuple[Tensor, 
 def topk(a: Operand, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
     """The `k` largest (or smallest) values along `axis` in order, and their indices.
 
+    Raises:
+        ValueError: k is negative, or larger than the axis.
+
     >>> lucid.topk(Tensor([3.0, 1.0, 2.0]), 2)
     (Tensor([3., 2.]), Tensor([0, 2], dtype=int32))
     """
     values, order = sort.pure(a, axis, descending=largest)
+    if not 0 <= k <= values.shape[axis]:
+        raise ValueError(
+            f"topk: k must be from 0 to the length of the axis, {values.shape[axis]}, got {k}."
+        )
     first = [slice(None)] * values.ndim
     first[axis] = slice(k)
     return values[tuple(first)], order[tuple(first)]

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from lucid._core.arguments import as_shape
-from lucid._core.declaration import op
+from lucid._core.declaration import checks, op
+from lucid._core.known import check_within
 from lucid._core.typing import Axis, DType, Operand, Shape
 
 if TYPE_CHECKING:
@@ -106,12 +107,18 @@ def unsqueeze(a: Operand, axis: int | Sequence[int]) -> Tensor:
 def flatten(a: Operand, start_axis: int = 0, end_axis: int = -1) -> Tensor:
     """The axes from `start_axis` to `end_axis`, both included, as one.
 
+    Raises:
+        ValueError: an axis does not exist, or the first lies behind the last.
+
     >>> lucid.flatten(lucid.zeros(2, 3, 4), start_axis=1).shape
     (2, 12)
     """
     sizes = jnp.shape(a)
     if not sizes:
         return jnp.reshape(a, (1,))
+    for axis in (start_axis, end_axis):
+        if not -len(sizes) <= axis < len(sizes):
+            raise ValueError(f"flatten: shape {sizes} has no axis {axis}.")
     start, end = start_axis % len(sizes), end_axis % len(sizes)
     if start > end:
         raise ValueError(
@@ -191,6 +198,8 @@ def split(a: Operand, size_or_sections: int | Sequence[int], axis: int = 0) -> t
         ends = list(range(size_or_sections, length, size_or_sections))
     else:
         ends = [sum(size_or_sections[: i + 1]) for i in range(len(size_or_sections) - 1)]
+        if min(size_or_sections, default=0) < 0:
+            raise ValueError(f"split: sizes must not be negative, got {tuple(size_or_sections)}.")
         if sum(size_or_sections) != length:
             raise ValueError(
                 f"split: the sizes {tuple(size_or_sections)} add up to {sum(size_or_sections)}, "
@@ -243,9 +252,13 @@ def full(shape: tuple[int, ...], fill_value: Operand, dtype: DType) -> Tensor:
 def repeat(a: Operand, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
     """Each element `repeats` times along `axis`, or of the flattened `a`.
 
+    Raises:
+        ValueError: a number is negative, or there is not one for each element.
+
     >>> lucid.repeat(Tensor([1, 2]), 2)
     Tensor([1, 1, 2, 2], dtype=int32)
     """
+    _check_counts("repeat", "repeats", repeats)
     return jnp.repeat(a, repeats if isinstance(repeats, int) else np.asarray(repeats), axis)
 
 
@@ -253,10 +266,19 @@ def repeat(a: Operand, repeats: int | Sequence[int], axis: int | None = None) ->
 def tile(a: Operand, reps: int | Sequence[int]) -> Tensor:
     """The whole of `a`, `reps` times along each axis.
 
+    Raises:
+        ValueError: a number is negative.
+
     >>> lucid.tile(Tensor([1, 2]), 2)
     Tensor([1, 2, 1, 2], dtype=int32)
     """
+    _check_counts("tile", "reps", reps)
     return jnp.tile(a, reps)
+
+
+def _check_counts(call: str, name: str, counts: int | Sequence[int]) -> None:
+    if min(as_shape((counts,)), default=0) < 0:
+        raise ValueError(f"{call}: {name} must not be negative, got {counts}.")
 
 
 @op
@@ -301,9 +323,26 @@ def diagonal(a: Operand, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Ten
     return jnp.diagonal(a, offset, axis1, axis2)
 
 
+def _check_gather(a: Operand, axis: int, index: Operand) -> None:
+    shape = getattr(a, "shape", ())
+    if isinstance(axis, int) and -len(shape) <= axis < len(shape):
+        size = shape[axis]
+        check_within("gather", "index", index, -size, size - 1, error=IndexError)
+
+
 @op
+@checks(_check_gather)
 def gather(a: Operand, axis: int, index: Operand) -> Tensor:
     """The elements of `a` that `index` names along `axis`, in the shape of `index`.
+
+    An index out of range is an error if the indices come from the host, or lie ready on the CPU
+    and are fewer than 65,536; else, as in a compiled function, it gives NaN, or the least integer
+    (of unsigned ones the largest).
+
+    Raises:
+        IndexError: an index is out of range; negative ones count from the end.
+        TypeError: the indices are no integers.
+        ValueError: the shapes do not fit.
 
     >>> lucid.gather(Tensor([[1.0, 2.0], [3.0, 4.0]]), 1, Tensor([[1], [0]]))
     Tensor([[2.],

@@ -12,14 +12,6 @@ from lucid import Tensor
 from lucid.nn import functional as F
 
 
-def test_a_class_that_does_not_exist_gives_nan():
-    logits = Tensor(np.zeros((2, 3), np.float32), requires_grad=True)
-    for bad in (3, -1):
-        assert np.isnan(F.cross_entropy(logits, Tensor([0, bad])).item())
-        rows = F.embedding(Tensor([0, bad]), lucid.ones(3, 2)).numpy()
-        np.testing.assert_array_equal(np.isnan(rows), [[False] * 2, [True] * 2])
-
-
 def test_an_impossible_class_costs_nothing_without_smoothing():
     logits = Tensor([[0.0, -np.inf, 0.0]], requires_grad=True)
     loss = F.cross_entropy(logits, Tensor([0]))

@@ -160,7 +160,7 @@ ERRORS = {
     "out of range": (4, IndexError, "index: 4 is out of range for axis 0 of size 4."),
     "below range": ((0, -4), IndexError, "index: -4 is out of range for axis 1 of size 3."),
     "array out of range": (
-        [0, 4], IndexError, "index: 4 is out of range for axis 0 of size 4.",
+        [0, 4], IndexError, "index: the index array of axis 0 must be from -4 to 3, got 4 at [1].",
     ),
     "too many": (
         (0, 0, 0, 0), IndexError,

@@ -24,3 +24,13 @@ def test_one_hot_finds_the_number_of_classes():
     assert F.one_hot(Tensor([1]), 2, "float32").dtype == "float32"
     with pytest.raises(lucid.JitError):
         lucid.jit(F.one_hot)(Tensor([1]))
+
+
+def test_one_hot_refuses_numbers_of_classes():
+    text = "one_hot: num_classes must be positive, or -1 for one more than the largest integer of"
+    for ids, classes in (([1], 0), ([1], -2), (np.zeros((0, 2), int), -1)):
+        with pytest.raises(ValueError, match=f"^{text} an input that is not empty, got {classes}"):
+            F.one_hot(Tensor(ids), classes)
+    with pytest.raises(TypeError, match=r"^one_hot: num_classes must be an integer, got 2\.5\.$"):
+        F.one_hot(Tensor([1]), 2.5)
+    assert F.one_hot(Tensor(np.zeros((0, 2), int)), 3).shape == (0, 2, 3)

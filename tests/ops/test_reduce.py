@@ -131,3 +131,20 @@ def test_empty_reductions():
     assert empty.all().item() is True
     with pytest.raises(ValueError, match="zero-size array"):
         empty.max()
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("k", [-1, 4])
+def test_topk_of_more_than_there_are(k, compiled):
+    def call(x):
+        return x.topk(k)
+
+    text = rf"^topk: k must be from 0 to the length of the axis, 3, got {k}\.$"
+    with pytest.raises(ValueError, match=text):
+        (lucid.jit(call) if compiled else call)(Tensor([3.0, 1.0, 2.0]))
+
+
+def test_topk_of_none_and_of_all():
+    x = Tensor([[3.0, 1.0, 2.0]])
+    assert [y.shape for y in x.topk(0)] == [(1, 0)] * 2
+    assert [y.tolist() for y in x.topk(3, largest=False)] == [[[1, 2, 3]], [[1, 2, 0]]]

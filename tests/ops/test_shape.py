@@ -182,6 +182,16 @@ ERRORS = {
         "reshape: the size -1 of the new shape (0, -1) cannot be inferred beside a size of 0, got "
         "input shape (0, 3, 4). Name it.",
     ),
+    "flatten axis": (lambda x: x.flatten(3), "flatten: shape (2, 3, 4) has no axis 3."),
+    "flatten end": (lambda x: x.flatten(0, -4), "flatten: shape (2, 3, 4) has no axis -4."),
+    "split negative": (
+        lambda x: x.split([5, -1], axis=2), "split: sizes must not be negative, got (5, -1).",
+    ),
+    "repeat": (lambda x: x.repeat(-1), "repeat: repeats must not be negative, got -1."),
+    "repeat each": (
+        lambda x: x.repeat([1, -1], 0), "repeat: repeats must not be negative, got (1, -1).",
+    ),
+    "tile": (lambda x: x.tile((2, -1)), "tile: reps must not be negative, got (2, -1)."),
     "split": (lambda x: x.split(0), "split: a piece must have a positive size, got 0."),
     "split sizes": (
         lambda x: x.split((1, 2), axis=2),

@@ -6,6 +6,7 @@ from typing import Any
 
 from lucid import random
 from lucid._core.arguments import is_number
+from lucid._core.known import check_within
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Operand
 from lucid.ops import dropout as ops
@@ -131,8 +132,7 @@ def drop_block(
 
 
 def _checked(call: str, p: Operand, input_: Operand) -> Tensor:
-    if is_number(p) and not 0 <= p <= 1:
-        raise ValueError(f"{call}: p must be from 0 to 1, got {p}.")
+    check_within(call, "p", p, 0, 1)
     return input_ if isinstance(input_, Tensor) else Tensor(input_)
 
 
