@@ -26,7 +26,7 @@ def publish(namespace: dict[str, Any], *later: str) -> None:
         later: dotted names of modules.
     """
     owner: str = namespace["__name__"]
-    names = namespace.get("__all__", ())
+    names = frozenset(namespace.get("__all__", ()))
     foreign = hints.MODULES[owner]
 
     # Put in without a definition: a type checker that saw `__getattr__` would find no miss.

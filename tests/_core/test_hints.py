@@ -195,6 +195,19 @@ def test_a_miss_composes_no_suggestion():
     assert not hasattr(Watched(), "cuda")
 
 
+@pytest.mark.parametrize("make", [lambda: nn.Linear(2, 2), lambda: nn.BatchNorm1d(2)])
+def test_a_compiled_module_asks_for_nothing_that_is_missing(make, monkeypatch):
+    model, x = make(), lucid.ones(2, 2)
+    compiled = lucid.jit(model)
+    compiled(x), compiled(x)
+    missed = []
+    missing = hints.missing
+    monkeypatch.setattr(hints, "missing", lambda *args: missed.append(args) or missing(*args))
+    compiled(x)
+    assert not hasattr(model, "nope")
+    assert [name for _, _, name, _ in missed] == ["nope"]
+
+
 def test_a_module_that_a_trace_asks_is_noted():
     model = nn.Linear(2, 2)
 
