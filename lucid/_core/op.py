@@ -38,7 +38,7 @@ class Op:
         source: what `fn` was made from, for translations into other formats.
     """
 
-    __slots__ = ("_vjps", "compiled", "fn", "name", "run", "source")
+    __slots__ = ("_linearized", "_vjps", "compiled", "fn", "name", "run", "source")
 
     run: Callable[..., Any]  # `fn`, compiled
 
@@ -55,6 +55,7 @@ class Op:
         self.name = name
         self.compiled = compiled
         self._vjps: dict[tuple[bool, ...], Op] = {}
+        self._linearized: dict[tuple[bool, ...], tuple[Callable[..., Any], Callable[..., Any]]] = {}
 
     if not TYPE_CHECKING:
 
@@ -71,7 +72,15 @@ class Op:
         For use while a program is traced: there a residual costs nothing, and XLA does not always
         see that a second forward pass is the same as the first.
         """
-        return _linearize(self.fn, wanted, inputs)
+        if not self.compiled:
+            return _linearize(self.fn, wanted, *inputs)
+        found = self._linearized.get(wanted)
+        if found is None:  # JAX remembers both by the shapes: most operations of a model repeat
+            linearized = jax.jit(functools.partial(_linearize, self.fn, wanted), inline=True)
+            found = self._linearized[wanted] = linearized, jax.jit(_call, inline=True)
+        forward, call = found
+        outputs, pullback = forward(*inputs)
+        return outputs, lambda cotangents: call(pullback, cotangents)
 
     def vjp(self, wanted: tuple[bool, ...]) -> Op:
         """The Op `(*inputs, *cotangents) -> gradients`, a tuple with None for unwanted inputs.
@@ -91,7 +100,7 @@ def _strong(x: Array) -> Array:
 
 
 def _linearize(
-    fn: Callable[..., Any], wanted: tuple[bool, ...], inputs: Sequence[Any]
+    fn: Callable[..., Any], wanted: tuple[bool, ...], *inputs: Any
 ) -> tuple[Any, Pullback]:
     """`fn(*inputs)`, and its pullback: cotangents of the outputs -> gradients of the inputs."""
 
@@ -100,23 +109,30 @@ def _linearize(
         return fn(*(next(source) if w else x for x, w in zip(inputs, wanted, strict=True)))
 
     outputs, vjp = jax.vjp(of_wanted, *(x for x, w in zip(inputs, wanted, strict=True) if w))
+    # A pytree, so that a compiled function may return it.
+    return outputs, jax.tree_util.Partial(functools.partial(_pull, wanted), vjp, outputs)
 
-    def pullback(cotangents: Sequence[Any]) -> tuple[Array | None, ...]:
-        if isinstance(outputs, (tuple, list)):
-            filled: Any = type(outputs)(map(_cotangent, outputs, cotangents))
-        else:
-            filled = _cotangent(outputs, *cotangents)
-        gradients = iter(vjp(filled))
-        return tuple(next(gradients) if w else None for w in wanted)
 
-    return outputs, pullback
+def _pull(
+    wanted: tuple[bool, ...], vjp: Callable[..., Any], outputs: Any, cotangents: Sequence[Any]
+) -> tuple[Array | None, ...]:
+    if isinstance(outputs, (tuple, list)):
+        filled: Any = type(outputs)(map(_cotangent, outputs, cotangents))
+    else:
+        filled = _cotangent(outputs, *cotangents)
+    gradients = iter(vjp(filled))
+    return tuple(next(gradients) if w else None for w in wanted)
+
+
+def _call(pullback: Pullback, cotangents: Sequence[Any]) -> tuple[Array | None, ...]:
+    return pullback(cotangents)
 
 
 def _pull_back(
     fn: Callable[..., Any], wanted: tuple[bool, ...], *args: Any
 ) -> tuple[Array | None, ...]:
     """The gradients of `fn` at `args`, which are its inputs and then the cotangents."""
-    _, pullback = _linearize(fn, wanted, args[: len(wanted)])
+    _, pullback = _linearize(fn, wanted, *args[: len(wanted)])
     return pullback(args[len(wanted) :])
 
 
