@@ -6,6 +6,7 @@ target full of it. Half-precision inputs are computed in float32; results keep t
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Literal
 
 import jax
@@ -220,8 +221,8 @@ def binary_cross_entropy(
 
     Args:
         input_: probabilities p, of any shape. As in PyTorch, a logarithm counts as no less than
-            -100, and p * (1 - p) in the denominator of the gradient as no less than 1e-12; so a
-            saturated probability still has a loss and a gradient.
+            -100, and p * (1 - p) in the denominator of the gradient as no less than 1e-12 (1.5e-5
+            in float16); so a saturated probability still has a loss and a gradient.
         target: probabilities in the same shape, or one number for all.
         weight: factor of each loss; broadcast to the shape of the input.
         eps: has no effect; the logarithms are bounded themselves.
@@ -236,25 +237,30 @@ def binary_cross_entropy(
     """
     call = "binary_cross_entropy"
     p, t = _paired(call, input_, target)
-    values = _bernoulli_cross_entropy(p, t)
+    # The largest gradient must not overflow in float16, where PyTorch's does.
+    largest = jnp.finfo(narrowed(p, input_).dtype).max  # type: ignore[no-untyped-call]
+    bound = max(1e-12, 1 / float(largest))
+    values = _bernoulli_cross_entropy(bound, p, t)
     if weight is not None:
         values = values * _broadcast(call, "weight", weight, p)
     return reduced(call, values, reduction, input_)
 
 
-@jax.custom_jvp
-def _bernoulli_cross_entropy(p: Array, t: Array) -> Array:
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _bernoulli_cross_entropy(bound: float, p: Array, t: Array) -> Array:
     yes, no = _bounded_logs(p)
     return -t * yes - (1 - t) * no
 
 
 @_bernoulli_cross_entropy.defjvp
-def _(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+def _(
+    bound: float, primals: tuple[Array, Array], tangents: tuple[Array, Array]
+) -> tuple[Array, Array]:
     (p, t), (p_dot, t_dot) = primals, tangents
     yes, no = _bounded_logs(p)
-    slope = (p - t) / jnp.maximum(p * (1 - p), 1e-12)
+    slope = (p - t) / jnp.maximum(p * (1 - p), bound)
     # The value by the function itself, so that whoever differentiates this finds the rule again.
-    return _bernoulli_cross_entropy(p, t), slope * p_dot + (no - yes) * t_dot
+    return _bernoulli_cross_entropy(bound, p, t), slope * p_dot + (no - yes) * t_dot
 
 
 def _bounded_logs(p: Array) -> tuple[Array, Array]:

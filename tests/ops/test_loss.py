@@ -68,6 +68,18 @@ def test_saturated_probabilities_have_finite_losses_and_gradients(call):
     np.testing.assert_allclose(p.grad.numpy(), [-1e12, 1e12, 0, 0, -1e12, -1e10], rtol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_saturated_probabilities_of_half_precision_have_finite_gradients(dtype):
+    for logit in (-200.0, -20.0, -8.0):
+        x = Tensor([logit], dtype=dtype, requires_grad=True)
+        p = F.sigmoid(x)
+        p.retain_grad()
+        F.binary_cross_entropy(p, 1.0).backward()
+        assert np.isfinite(p.grad.numpy().astype(float)).all()
+        assert -1 <= x.grad.item() <= 0
+    assert x.grad.item() < -0.98
+
+
 def test_a_saturated_logit_has_a_finite_loss_and_gradient():
     x = Tensor([-1000.0, 1000.0], requires_grad=True)
     F.binary_cross_entropy_with_logits(x, Tensor([1.0, 0.0]), reduction="sum").backward()
