@@ -117,8 +117,7 @@ def flatten(a: Operand, start_axis: int = 0, end_axis: int = -1) -> Tensor:
     if not sizes:
         return jnp.reshape(a, (1,))
     for axis in (start_axis, end_axis):
-        if not -len(sizes) <= axis < len(sizes):
-            raise ValueError(f"flatten: shape {sizes} has no axis {axis}.")
+        _length("flatten", a, axis)
     start, end = start_axis % len(sizes), end_axis % len(sizes)
     if start > end:
         raise ValueError(
@@ -191,7 +190,7 @@ def split(a: Operand, size_or_sections: int | Sequence[int], axis: int = 0) -> t
     >>> [piece.shape for piece in lucid.split(lucid.zeros(5), (1, 4))]
     [(1,), (4,)]
     """
-    length = jnp.shape(a)[axis]
+    length = _length("split", a, axis)
     if isinstance(size_or_sections, int):
         if size_or_sections < 1:
             raise ValueError(f"split: a piece must have a positive size, got {size_or_sections}.")
@@ -217,7 +216,14 @@ def chunk(a: Operand, chunks: int, axis: int = 0) -> tuple[Tensor, ...]:
     """
     if chunks < 1:
         raise ValueError(f"chunk: the number of chunks must be positive, got {chunks}.")
-    return split.pure(a, max(1, -(-jnp.shape(a)[axis] // chunks)), axis)
+    return split.pure(a, max(1, -(-_length("chunk", a, axis) // chunks)), axis)
+
+
+def _length(call: str, a: Operand, axis: int) -> int:
+    sizes = jnp.shape(a)
+    if not -len(sizes) <= axis < len(sizes):
+        raise ValueError(f"{call}: shape {sizes} has no axis {axis}.")
+    return sizes[axis]
 
 
 @op

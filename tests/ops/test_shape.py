@@ -184,6 +184,8 @@ ERRORS = {
     ),
     "flatten axis": (lambda x: x.flatten(3), "flatten: shape (2, 3, 4) has no axis 3."),
     "flatten end": (lambda x: x.flatten(0, -4), "flatten: shape (2, 3, 4) has no axis -4."),
+    "split axis": (lambda x: x.split(2, 3), "split: shape (2, 3, 4) has no axis 3."),
+    "chunk axis": (lambda x: x.chunk(2, -4), "chunk: shape (2, 3, 4) has no axis -4."),
     "split negative": (
         lambda x: x.split([5, -1], axis=2), "split: sizes must not be negative, got (5, -1).",
     ),

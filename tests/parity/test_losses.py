@@ -44,9 +44,10 @@ def targets(x: np.ndarray, value: float) -> np.ndarray:
 
 
 def cases() -> list[Case]:
-    found = []
-    for name in ("mse_loss", "smooth_l1_loss", "huber_loss"):
-        found.append(Case(name, getattr(F, name), getattr(TF, name), tuple(PAIRS.T)))
+    found = [
+        Case(name, getattr(F, name), getattr(TF, name), tuple(PAIRS.T))
+        for name in ("mse_loss", "smooth_l1_loss", "huber_loss")
+    ]
     found += [
         Case("l1_loss", F.l1_loss, TF.l1_loss, tuple(DIFFERENT.T)),
         Case("smooth_l1_loss beta=20", lambda x, t, **r: F.smooth_l1_loss(x, t, beta=20.0, **r),
