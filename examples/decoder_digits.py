@@ -11,12 +11,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 from digits import digits_at_32x32
+from matplotlib.image import imsave
 from tqdm import trange
 
 import lucid
@@ -63,7 +60,7 @@ class Decoder(nn.Module):
 def save_picture(path: Path, originals: np.ndarray, rebuilt: np.ndarray) -> None:
     """Originals in the upper row, reconstructions in the lower one."""
     rows = [np.concatenate(list(images[:, 0]), axis=1) for images in (originals, rebuilt)]
-    plt.imsave(path, np.concatenate(rows), cmap="gray", vmin=0, vmax=1)
+    imsave(path, np.concatenate(rows), cmap="gray", vmin=0, vmax=1)
 
 
 def main() -> None:
@@ -90,12 +87,14 @@ def main() -> None:
     print(f"loss on held-out digits at the start: {first:.4f}")
 
     progress = trange(args.steps, unit="step")
-    for _ in progress:
+    for step in progress:
         x = Tensor(train[rng.integers(len(train), size=args.batch)])
         loss = criterion(decoder(encoder(x)), x)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        if step == 0:
+            progress.unpause()  # the rate counts no compilation
         progress.set_postfix(loss=f"{loss.item():.4f}")
 
     with lucid.no_grad():

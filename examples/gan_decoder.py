@@ -325,6 +325,8 @@ def train(training: Training, args: argparse.Namespace) -> None:
         unit_scale=True,
     ) as progress:
         for d_loss, g_loss, d_real, d_fake in training.run(args.steps):
+            if progress.n == progress.initial:
+                progress.unpause()  # the rate counts no compilation
             progress.set_postfix(
                 D=f"{d_loss:.3f}", G=f"{g_loss:.3f}", Dx=f"{d_real:.2f}", DGz=f"{d_fake:.2f}"
             )

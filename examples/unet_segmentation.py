@@ -13,11 +13,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.image import imsave
 from tqdm import trange
 
 import lucid
@@ -110,7 +107,7 @@ def save_picture(path: Path, images: np.ndarray, truth: np.ndarray, predicted: n
     rows = np.stack([shown, COLORS[truth] / 255, COLORS[predicted] / 255])
     rows = np.pad(rows, ((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)), constant_values=1)
     picture = np.concatenate(np.concatenate(rows, axis=1), axis=1)
-    plt.imsave(path, picture.repeat(4, axis=0).repeat(4, axis=1))
+    imsave(path, picture.repeat(4, axis=0).repeat(4, axis=1))
 
 
 def main() -> None:
@@ -149,10 +146,12 @@ def main() -> None:
 
     model.train()
     progress = trange(args.steps, unit="step")
-    for _ in progress:
+    for step in progress:
         images, labels = draw(rng, args.batch)
         loss = train_step(Tensor(images), Tensor(labels))
         scheduler.step()
+        if step == 0:
+            progress.unpause()  # the rate counts no compilation
         progress.set_postfix(loss=f"{loss.item():.3f}")
 
     model.eval()

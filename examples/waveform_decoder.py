@@ -149,10 +149,12 @@ def main() -> None:
     print(f"spectral error on held-out sounds at the start: {error.item():.3f}")
 
     progress = trange(args.steps, unit="step")
-    for _ in progress:
+    for step in progress:
         features, target = sounds(rng, args.batch, FRAMES)
         loss = train_step(Tensor(features), Tensor(target))
         scheduler.step()
+        if step == 0:
+            progress.unpause()  # the rate counts no compilation
         progress.set_postfix(loss=f"{loss.item():.3f}")
 
     made, error = decode(Tensor(held_out), Tensor(targets))

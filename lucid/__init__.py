@@ -33,6 +33,7 @@ from lucid._core.gate import apply
 from lucid._core.mode import enable_grad, grad_enabled, no_grad, set_grad_enabled
 from lucid._core.package import publish
 from lucid._core.tensor import Tensor
+from lucid._core.waiting import listen
 from lucid._version import __version__
 from lucid.creation import (
     arange,
@@ -129,4 +130,5 @@ __all__ += linalg.__all__
 __all__ += reduce.__all__
 __all__ += shape.__all__
 
+listen()
 publish(globals(), "lucid.serialization", "lucid._export", "lucid._core.jit")

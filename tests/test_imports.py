@@ -28,6 +28,7 @@ LAYERS = [
         "_core.files",
         "_core.hints",
         "_core.package",
+        "_core.waiting",
         "_core.arguments",
     ],
     ["_core.arguments", "_core.arrays", "_core.handle"],

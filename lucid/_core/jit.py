@@ -25,6 +25,7 @@ from lucid._core.program import Program
 from lucid._core.static import refuse_static, static_key
 from lucid._core.tensor import Tensor
 from lucid._core.tree import Static
+from lucid._core.waiting import waiting
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -95,7 +96,9 @@ class Jitted(Generic[P, R]):
         self._misses += 1
         self._explain(key, arguments)
         try:
-            program = Program(self._fn, arguments, self._donate)
+            with waiting(self.__name__):
+                program = Program(self._fn, arguments, self._donate)
+                program.compile(arguments)
             result: R = program.first_call(arguments)
         except _VALUE_NEEDED as error:
             drop_advice(error)

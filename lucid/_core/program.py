@@ -124,8 +124,8 @@ class Program(Closure):
 
     # --- Running ---
 
-    def first_call(self, arguments: Arguments) -> Any:
-        """Run the program for the first time, which traces it for good and compiles it."""
+    def compile(self, arguments: Arguments) -> None:
+        """Trace the program for good and compile it, for the first call."""
         self._bind_state(arguments)
         try:
             inputs = self.inputs(arguments)
@@ -134,6 +134,13 @@ class Program(Closure):
             else:  # before the lock is taken, so that others need not wait
                 self.run.lower(*inputs).compile()
             self._check_repeatable()
+        except BaseException:
+            self.found.restore()
+            raise
+
+    def first_call(self, arguments: Arguments) -> Any:
+        """Run the program; if that fails, what happened while it was traced is undone."""
+        try:
             return self(arguments)
         except BaseException:
             self.found.restore()

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lucid._core.errors import LIBRARIES, Place
+from lucid._core.waiting import Wait
 
 _ABSENT = object()
 
@@ -306,6 +307,11 @@ def drawn(before: dict[str, Any], watch: Watch) -> tuple[str, Place | None] | No
     for name, state in random_states().items():
         if state != before[name]:
             place = watch.mention(_GENERATORS[name])
-            if place is not None or threading.active_count() == 1:
+            if place is not None or _is_alone():
                 return name, place
     return None
+
+
+def _is_alone() -> bool:
+    """Whether no other thread runs, but for one that speaks of a wait."""
+    return sum(not isinstance(thread, Wait) for thread in threading.enumerate()) == 1
