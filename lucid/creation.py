@@ -6,7 +6,7 @@ All but `from_dlpack` take `dtype` (float32 or int32 by default), `requires_grad
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol, Unpack, cast
 
 import jax
@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from lucid._core.arguments import as_shape
-from lucid._core.arrays import canonical_dtype, find_device
+from lucid._core.arrays import canonical_dtype, find_device, from_host
+from lucid._core.integers import check_integer
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Array, Device, DType, Operand, Options, Scalar, Shape
 from lucid.ops import shape as shapes
@@ -126,6 +127,7 @@ def full(shape: Shape, fill_value: Operand, **options: Unpack[Options]) -> Tenso
     if isinstance(fill_value, Tensor):
         return _filled(sizes, fill_value, options)
     value = cast(Scalar, fill_value)
+    check_integer("full", value, canonical_dtype(options.get("dtype") or type(value)))
     return _build(lambda **kw: jnp.full(sizes, value, **kw), options, default_dtype=type(value))
 
 
@@ -190,7 +192,10 @@ def arange(*bounds: Scalar, **options: Unpack[Options]) -> Tensor:
     """
     if not 1 <= len(bounds) <= 3:
         raise TypeError(f"arange takes one to three bounds, got {len(bounds)}.")
-    return _build(lambda **kw: jnp.arange(*cast(Any, bounds), **kw), options)
+    numbers = np.arange(*cast(Any, bounds))
+    default = int if numbers.dtype.kind in "iu" else float
+    _check_ends("arange", [*numbers[:1], *numbers[-1:]], options.get("dtype") or default)
+    return _build(lambda **kw: from_host(numbers, **kw), options, default)
 
 
 def linspace(start: Scalar, stop: Scalar, num: int = 50, /, **options: Unpack[Options]) -> Tensor:
@@ -199,6 +204,7 @@ def linspace(start: Scalar, stop: Scalar, num: int = 50, /, **options: Unpack[Op
     >>> lucid.linspace(0.0, 1.0, 3)
     Tensor([0. , 0.5, 1. ])
     """
+    _check_ends("linspace", (start, stop), options.get("dtype") or float)
     return _build(lambda **kw: jnp.linspace(start, stop, num, **kw), options)
 
 
@@ -210,6 +216,12 @@ def eye(N: int, M: int | None = None, k: int = 0, /, **options: Unpack[Options])
             [0., 1.]])
     """
     return _build(lambda **kw: jnp.eye(N, M, k, **kw), options, default_dtype=float)
+
+
+def _check_ends(call: str, numbers: Iterable[Any], dtype: DType) -> None:
+    """Refuse a range whose ends the dtype cannot hold."""
+    for end in numbers:
+        check_integer(call, int(end), canonical_dtype(dtype))
 
 
 def _float_by_default(options: Options) -> Options:

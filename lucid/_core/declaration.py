@@ -30,6 +30,7 @@ from typing import (
 from lucid._core import hints
 from lucid._core.arguments import frozen, is_whole
 from lucid._core.gate import run
+from lucid._core.integers import Rule
 from lucid._core.op import Op
 from lucid._core.static import is_data, keep, refuse_static, static_key
 from lucid._core.typing import Array
@@ -117,6 +118,7 @@ class Declaration:
         self.fn = fn
         self.name = fn.__name__
         self.check: Callable[..., None] | None = getattr(fn, "__check__", None)
+        self.integers: Rule | None = getattr(fn, "__integers__", None)
         parameters = list(inspect.signature(fn).parameters.values())
         self.parameters = parameters
         self.names = [p.name for p in parameters]

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from lucid._core.errors import explain
+from lucid._core.integers import fitted_integers
 from lucid._core.mode import lock, state
 from lucid._core.op import Op
 from lucid._core.static import keep, refuse_static, static_key
@@ -35,7 +36,7 @@ def run(op: Op, *inputs: Any) -> Any:
     if state.trace is not None:
         execute, given = state.trace.enter(op, inputs)
     tensor: Variable | None = None
-    recorded = owned = False
+    recorded = owned = large = False
     arrays = []
     for x in given:
         if isinstance(x, Variable):
@@ -47,9 +48,16 @@ def run(op: Op, *inputs: Any) -> Any:
                 owned = True
             arrays.append(data)
         else:
-            if type(x) not in _operands:
+            kind = type(x)
+            if kind is int:
+                if not 0 <= x < 128:  # which every dtype holds
+                    large = True
+            elif kind not in _operands:
                 _admit(op, inputs, x)
             arrays.append(x)
+    if large:
+        given = fitted_integers(op, given)
+        arrays = [x._data if isinstance(x, Variable) else x for x in given]
     node = None
     recorded = recorded and state.grad_enabled
     if owned and (recorded or not op.compiled):  # the arrays are kept

@@ -14,6 +14,7 @@ from lucid._core import arrays, backward, epoch, hints
 from lucid._core.errors import JitError, user_line
 from lucid._core.gate import run
 from lucid._core.handle import Handle
+from lucid._core.integers import check_integer
 from lucid._core.methods import Methods
 from lucid._core.mode import state
 from lucid._core.op import Op, is_inexact
@@ -328,6 +329,7 @@ class Tensor(Variable, Methods):
         self._check_in_place("index assignment")
         selection, positions = indexing.parse(_arrays_in(index), self.shape)
         if not isinstance(value, Tensor):
+            check_integer("index assignment", value, self.dtype)
             value = arrays.as_array(_visible(value))
         self._rebind("index assignment", indexing.put(self, value, *positions, selection=selection))
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from lucid._core.arguments import is_number
 from lucid._core.declaration import checks, op
 from lucid._core.typing import Operand
-from lucid.ops.precision import narrowed, wide
+from lucid.ops.precision import in_float32
 
 # The fixed point of mean 0 and variance 1: Klambauer et al., arXiv:1706.02515, equation 14.
 SELU_ALPHA = 1.6732632423543772848170429916717
@@ -50,6 +50,7 @@ def relu(input_: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def relu6(input_: Operand) -> Tensor:
     """min(max(x, 0), 6).
 
@@ -66,6 +67,7 @@ def _check_hardtanh(input_: Operand, min_val: Operand, max_val: Operand) -> None
 
 @op
 @checks(_check_hardtanh)
+@in_float32
 def hardtanh(input_: Operand, min_val: Operand = -1.0, max_val: Operand = 1.0) -> Tensor:
     """x, but no less than min_val and no more than max_val; there the gradient is 0.
 
@@ -80,6 +82,7 @@ def hardtanh(input_: Operand, min_val: Operand = -1.0, max_val: Operand = 1.0) -
 
 
 @op
+@in_float32
 def leaky_relu(input_: Operand, negative_slope: Operand = 0.01) -> Tensor:
     """x where it is positive, else negative_slope * x.
 
@@ -90,6 +93,7 @@ def leaky_relu(input_: Operand, negative_slope: Operand = 0.01) -> Tensor:
 
 
 @op
+@in_float32
 def prelu(input_: Operand, weight: Operand) -> Tensor:
     """x where it is positive, else weight * x; He et al., arXiv:1502.01852.
 
@@ -116,6 +120,7 @@ def prelu(input_: Operand, weight: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def elu(input_: Operand, alpha: Operand = 1.0) -> Tensor:
     """x where it is positive, else alpha * (exp(x) - 1).
 
@@ -129,6 +134,7 @@ def elu(input_: Operand, alpha: Operand = 1.0) -> Tensor:
 
 
 @op
+@in_float32
 def selu(input_: Operand) -> Tensor:
     """1.0507 * elu(x, 1.6733): keeps mean 0 and variance 1 from layer to layer.
 
@@ -141,6 +147,7 @@ def selu(input_: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def gelu(input_: Operand, approximate: Literal["none", "tanh"] = "none") -> Tensor:
     """x * P(Z <= x) for a standard normal Z; Hendrycks & Gimpel, arXiv:1606.08415.
 
@@ -159,6 +166,7 @@ def gelu(input_: Operand, approximate: Literal["none", "tanh"] = "none") -> Tens
 
 
 @op
+@in_float32
 def sigmoid(input_: Operand) -> Tensor:
     """1 / (1 + exp(-x)).
 
@@ -169,6 +177,7 @@ def sigmoid(input_: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def hard_sigmoid(input_: Operand) -> Tensor:
     """min(max(x + 3, 0), 6) / 6.
 
@@ -179,6 +188,7 @@ def hard_sigmoid(input_: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def silu(input_: Operand) -> Tensor:
     """x * sigmoid(x), also called swish.
 
@@ -189,6 +199,7 @@ def silu(input_: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def hard_swish(input_: Operand) -> Tensor:
     """x * min(max(x + 3, 0), 6) / 6; Howard et al., arXiv:1905.02244.
 
@@ -199,6 +210,7 @@ def hard_swish(input_: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def mish(input_: Operand) -> Tensor:
     """x * tanh(softplus(x)); Misra, arXiv:1908.08681.
 
@@ -215,6 +227,7 @@ def _check_softplus(input_: Operand, beta: Operand, threshold: Operand) -> None:
 
 @op
 @checks(_check_softplus)
+@in_float32
 def softplus(input_: Operand, beta: Operand = 1.0, threshold: Operand = 20.0) -> Tensor:
     """log(1 + exp(beta * x)) / beta; x itself where beta * x is above the threshold.
 
@@ -228,20 +241,22 @@ def softplus(input_: Operand, beta: Operand = 1.0, threshold: Operand = 20.0) ->
 
 
 @op
+@in_float32
 def softmax(input_: Operand, axis: int = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along `axis`.
 
     >>> F.softmax(Tensor([0.0, 1.0986123]))
     Tensor([0.25, 0.75])
     """
-    return narrowed(jax.nn.softmax(wide(input_), axis), input_)
+    return jax.nn.softmax(input_, axis)
 
 
 @op
+@in_float32
 def log_softmax(input_: Operand, axis: int = -1) -> Tensor:
     """x - log(sum(exp(x))) along `axis`.
 
     >>> F.log_softmax(Tensor([0.0, 0.0]))
     Tensor([-0.6931, -0.6931])
     """
-    return narrowed(jax.nn.log_softmax(wide(input_), axis), input_)
+    return jax.nn.log_softmax(input_, axis)

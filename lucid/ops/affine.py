@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from lucid._core.declaration import op
 from lucid._core.typing import Operand
+from lucid.ops.precision import in_float32, summed_in_float32
 
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
@@ -16,6 +17,7 @@ __all__ = ["linear"]
 
 
 @op
+@summed_in_float32
 def linear(input_: Operand, weight: Operand, bias: Operand | None = None) -> Tensor:
     """Affine map of the last axis: `input_ @ weight.T + bias`.
 
@@ -33,4 +35,4 @@ def linear(input_: Operand, weight: Operand, bias: Operand | None = None) -> Ten
             f"has two axes; got input {jnp.shape(input_)} and weight {jnp.shape(weight)}."
         )
     y = jnp.matmul(input_, jnp.swapaxes(weight, 0, 1))
-    return y if bias is None else y + bias
+    return y if bias is None else in_float32(jnp.add)(y, bias)

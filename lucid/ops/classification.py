@@ -12,7 +12,7 @@ from lucid._core.declaration import checks, op
 from lucid._core.known import check_within
 from lucid._core.typing import Array, Exponent, Operand
 from lucid.ops.loss import Reduction, reduced
-from lucid.ops.precision import wide
+from lucid.ops.precision import wide, wide_integer
 
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
@@ -111,6 +111,7 @@ def _of_classes(
     expected = (*logs.shape[:axis], *logs.shape[axis + 1 :])
     if not jnp.issubdtype(target.dtype, jnp.integer):
         raise TypeError(f"{call}: the target must hold class numbers, got dtype {target.dtype}.")
+    target = wide_integer(target)
     if target.shape != expected:
         raise ValueError(
             f"{call}: for an input of shape {logs.shape} the target must have shape {expected}, "

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lucid._core.arguments import is_whole
 from lucid._core.declaration import op
-from lucid._core.typing import DType, Exponent, Operand
+from lucid._core.integers import integers
+from lucid._core.typing import Array, DType, Exponent, Operand
+from lucid.ops.choice import of_two
+from lucid.ops.precision import in_float32
 
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
@@ -49,6 +54,7 @@ __all__ = [
 
 
 @op
+@in_float32
 def add(a: Operand, b: Operand) -> Tensor:
     """Sum `a + b`.
 
@@ -59,6 +65,7 @@ def add(a: Operand, b: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def sub(a: Operand, b: Operand) -> Tensor:
     """Difference `a - b`.
 
@@ -69,6 +76,7 @@ def sub(a: Operand, b: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def multiply(a: Operand, b: Operand) -> Tensor:
     """Product `a * b`.
 
@@ -79,6 +87,7 @@ def multiply(a: Operand, b: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def div(a: Operand, b: Operand, floor: bool = False) -> Tensor:
     """Quotient `a / b`, a float; with `floor`, the largest integer that is not above it.
 
@@ -91,12 +100,14 @@ def div(a: Operand, b: Operand, floor: bool = False) -> Tensor:
 
 
 @op
+@in_float32
 def floor_div(a: Operand, b: Operand) -> Tensor:
     """The largest integer that is not above `a / b`."""
     return jnp.floor_divide(a, b)
 
 
 @op
+@in_float32
 def remainder(a: Operand, b: Operand) -> Tensor:
     """Remainder of `a // b`, with the sign of `b`.
 
@@ -107,35 +118,62 @@ def remainder(a: Operand, b: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def power(a: Operand, b: Exponent) -> Tensor:
     """`a` to the power `b`. A whole Python number multiplies, which is exact for negative `a` too.
 
     >>> lucid.power(Tensor([2.0, 3.0]), Tensor([3.0, 2.0]))
     Tensor([8., 9.])
     """
-    if is_whole(b) and jnp.issubdtype(jnp.result_type(a), jnp.inexact):
-        b = int(b)
+    dtype = jnp.result_type(a, b)
+    if not jnp.issubdtype(dtype, jnp.inexact):
+        return jnp.power(a, b)
+    if is_whole(b):
+        return jnp.power(a, int(b))
+    return _power(jnp.asarray(a, dtype), jnp.asarray(b, dtype))
+
+
+@jax.custom_jvp
+def _power(a: Array, b: Array) -> Array:
+    """A power whose derivatives of every order are right at 0, where JAX's own are 0 * inf."""
     return jnp.power(a, b)
 
 
+@_power.defjvp
+def _(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    (a, b), (a_dot, b_dot) = primals, tangents
+    y = _power(a, b)
+    of_a = jnp.where(b == 0, 0, b * _power(a, jnp.where(b == 0, 1, b - 1)))
+    flat = (a == 0) & (jnp.real(b) >= 0)
+    of_b = jnp.where(flat, 0, y * jnp.log(jnp.where(flat, 1, a)))
+    return y, of_a * a_dot + of_b * b_dot
+
+
+def _of_one_dtype(a: Operand, b: Operand) -> tuple[Array, Array]:
+    dtype = jnp.result_type(a, b)
+    return jnp.asarray(a, dtype), jnp.asarray(b, dtype)
+
+
 @op
+@in_float32
 def maximum(a: Operand, b: Operand) -> Tensor:
-    """The larger operand. At a tie each gets half of the gradient.
+    """The larger operand. At a tie each gets half of the gradient; NaN is passed on.
 
     >>> lucid.maximum(Tensor([1.0, 5.0]), Tensor([3.0, 4.0]))
     Tensor([3., 5.])
     """
-    return jnp.maximum(a, b)
+    return of_two(jnp.maximum, jnp.less, *_of_one_dtype(a, b))
 
 
 @op
+@in_float32
 def minimum(a: Operand, b: Operand) -> Tensor:
-    """The smaller operand. At a tie each gets half of the gradient.
+    """The smaller operand. At a tie each gets half of the gradient; NaN is passed on.
 
     >>> lucid.minimum(Tensor([1.0, 5.0]), Tensor([3.0, 4.0]))
     Tensor([1., 4.])
     """
-    return jnp.minimum(a, b)
+    return of_two(jnp.minimum, jnp.greater, *_of_one_dtype(a, b))
 
 
 @op
@@ -171,6 +209,7 @@ def sign(a: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def reciprocal(a: Operand) -> Tensor:
     """`1 / a`.
 
@@ -181,6 +220,7 @@ def reciprocal(a: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def square(a: Operand) -> Tensor:
     """`a` squared.
 
@@ -191,6 +231,7 @@ def square(a: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def cube(a: Operand) -> Tensor:
     """`a` cubed.
 
@@ -201,6 +242,7 @@ def cube(a: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def sqrt(a: Operand) -> Tensor:
     """Square root.
 
@@ -211,6 +253,7 @@ def sqrt(a: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def exp(a: Operand) -> Tensor:
     """e to the power `a`.
 
@@ -221,6 +264,7 @@ def exp(a: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def log(a: Operand) -> Tensor:
     """Natural logarithm.
 
@@ -231,6 +275,7 @@ def log(a: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def log2(a: Operand) -> Tensor:
     """Logarithm to base 2.
 
@@ -241,6 +286,7 @@ def log2(a: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def sin(a: Operand) -> Tensor:
     """Sine of an angle in radians.
 
@@ -251,6 +297,7 @@ def sin(a: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def cos(a: Operand) -> Tensor:
     """Cosine of an angle in radians.
 
@@ -261,6 +308,7 @@ def cos(a: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def tan(a: Operand) -> Tensor:
     """Tangent of an angle in radians.
 
@@ -271,6 +319,7 @@ def tan(a: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def arcsin(a: Operand) -> Tensor:
     """Inverse sine, in radians.
 
@@ -281,6 +330,7 @@ def arcsin(a: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def arccos(a: Operand) -> Tensor:
     """Inverse cosine, in radians.
 
@@ -291,6 +341,7 @@ def arccos(a: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def arctan(a: Operand) -> Tensor:
     """Inverse tangent, in radians.
 
@@ -301,6 +352,7 @@ def arctan(a: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def sinh(a: Operand) -> Tensor:
     """Hyperbolic sine.
 
@@ -311,6 +363,7 @@ def sinh(a: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def cosh(a: Operand) -> Tensor:
     """Hyperbolic cosine.
 
@@ -321,6 +374,7 @@ def cosh(a: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def tanh(a: Operand) -> Tensor:
     """Hyperbolic tangent.
 
@@ -351,6 +405,7 @@ def ceil(a: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def round(a: Operand, decimals: int = 0) -> Tensor:
     """`a` to `decimals` places, halves to even; its gradient is 0.
 
@@ -360,7 +415,16 @@ def round(a: Operand, decimals: int = 0) -> Tensor:
     return jnp.round(a, decimals)
 
 
+def _nearest_bound(name: str, value: int, limits: np.iinfo[Any]) -> int | None:
+    """A bound that is out of reach bounds nothing, and one that nothing can obey is refused."""
+    if name == "min_value":
+        return int(limits.min) if value < limits.min else None
+    return int(limits.max) if value > limits.max else None
+
+
 @op
+@integers(_nearest_bound)
+@in_float32
 def clip(a: Operand, min_value: Operand | None = None, max_value: Operand | None = None) -> Tensor:
     """`a` held between two bounds; the gradient is 1 inside and on the bounds, 0 outside.
 
@@ -376,6 +440,7 @@ def clip(a: Operand, min_value: Operand | None = None, max_value: Operand | None
 
 
 @op
+@in_float32
 def where(condition: Operand, a: Operand, b: Operand) -> Tensor:
     """`a` where `condition` is true, else `b`; all three broadcast.
 
@@ -386,6 +451,7 @@ def where(condition: Operand, a: Operand, b: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def masked_fill(a: Operand, mask: Operand, value: Operand) -> Tensor:
     """`a` with `value` where `mask` is true.
 

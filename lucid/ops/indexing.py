@@ -14,13 +14,14 @@ import operator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from lucid._core.declaration import op
 from lucid._core.known import check_within
 from lucid._core.typing import Operand
+from lucid.ops.precision import in_float32, wide_integer
+from lucid.ops.shape import broadcast_to
 
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
@@ -70,6 +71,7 @@ def parse(index: Any, shape: tuple[int, ...]) -> tuple[Selection, list[Any]]:
 
 
 @op
+@in_float32
 def take(a: Operand, starts: Operand, *arrays: Operand, selection: Selection) -> Tensor:
     """The elements of `a` that an index selects."""
     region = lax.dynamic_slice(a, list(starts), selection.spans)
@@ -82,12 +84,14 @@ def put(
 ) -> Tensor:
     """`a` with `values`, broadcast, in the place of the elements that an index selects."""
     region = lax.dynamic_slice(a, list(starts), selection.spans)
-    region = region.at[_inside(selection, arrays)].set(jnp.asarray(values, dtype=a.dtype))
+    inside = _inside(selection, arrays)
+    values = broadcast_to.pure(values, region[inside].shape).astype(a.dtype)
+    region = region.at[inside].set(values)
     return lax.dynamic_update_slice(a, region, list(starts))
 
 
 def _inside(selection: Selection, arrays: tuple[Operand, ...]) -> tuple[Any, ...]:
-    source = iter(arrays)
+    source = map(wide_integer, arrays)
     return tuple(
         next(source) if item == "array" else slice(*item) if isinstance(item, tuple) else item
         for item in selection.items

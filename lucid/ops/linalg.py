@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from lucid._core.declaration import op
 from lucid._core.typing import Operand
+from lucid.ops.precision import summed_in_float32
 
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
@@ -23,6 +24,7 @@ __all__ = [
 
 
 @op
+@summed_in_float32
 def matmul(a: Operand, b: Operand) -> Tensor:
     """Matrix product over the last two axes; leading axes broadcast.
 
@@ -35,6 +37,7 @@ def matmul(a: Operand, b: Operand) -> Tensor:
 
 
 @op
+@summed_in_float32
 def dot(a: Operand, b: Operand) -> Tensor:
     """Sum of products over the last axis of `a` and the last but one of `b`.
 
@@ -45,6 +48,7 @@ def dot(a: Operand, b: Operand) -> Tensor:
 
 
 @op
+@summed_in_float32
 def outer(a: Operand, b: Operand) -> Tensor:
     """All products of an element of `a` with one of `b`, both flattened.
 
@@ -56,6 +60,7 @@ def outer(a: Operand, b: Operand) -> Tensor:
 
 
 @op
+@summed_in_float32
 def tensordot(
     a: Operand, b: Operand, axes: int | Sequence[Sequence[int]] | Sequence[int] = 2
 ) -> Tensor:
@@ -69,6 +74,7 @@ def tensordot(
 
 
 @op
+@summed_in_float32
 def einsum(subscripts: str, *operands: Operand) -> Tensor:
     """Sum of products that `subscripts` names, in Einstein's notation.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import jax.numpy as jnp
 
 from lucid._core.declaration import op
+from lucid._core.integers import by_order, integers
 from lucid._core.typing import Operand
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 
 @op
+@integers(by_order)
 def equal(a: Operand, b: Operand) -> Tensor:
     """Whether `a == b`.
 
@@ -24,6 +26,7 @@ def equal(a: Operand, b: Operand) -> Tensor:
 
 
 @op
+@integers(by_order)
 def not_equal(a: Operand, b: Operand) -> Tensor:
     """Whether `a != b`.
 
@@ -34,6 +37,7 @@ def not_equal(a: Operand, b: Operand) -> Tensor:
 
 
 @op
+@integers(by_order)
 def less(a: Operand, b: Operand) -> Tensor:
     """Whether `a < b`.
 
@@ -44,6 +48,7 @@ def less(a: Operand, b: Operand) -> Tensor:
 
 
 @op
+@integers(by_order)
 def less_equal(a: Operand, b: Operand) -> Tensor:
     """Whether `a <= b`.
 
@@ -54,6 +59,7 @@ def less_equal(a: Operand, b: Operand) -> Tensor:
 
 
 @op
+@integers(by_order)
 def greater(a: Operand, b: Operand) -> Tensor:
     """Whether `a > b`.
 
@@ -64,6 +70,7 @@ def greater(a: Operand, b: Operand) -> Tensor:
 
 
 @op
+@integers(by_order)
 def greater_equal(a: Operand, b: Operand) -> Tensor:
     """Whether `a >= b`.
 

@@ -11,6 +11,7 @@ from lucid._core.declaration import checks, op
 from lucid._core.known import check_within
 from lucid._core.typing import Array, DType, Exponent, Operand
 from lucid.ops.norm import vector_norm
+from lucid.ops.precision import in_float32, wide_integer
 
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
@@ -28,6 +29,7 @@ def _check_embedding(input_: Operand, weight: Operand, padding_idx: int | None) 
 
 @op
 @checks(_check_embedding)
+@in_float32
 def embedding(input_: Operand, weight: Operand, padding_idx: int | None = None) -> Tensor:
     """The rows of `weight` that `input_` names; NaN for a row that does not exist."""
     ids, weight = _integers("embedding", input_), jnp.asarray(weight)
@@ -88,4 +90,4 @@ def _integers(call: str, ids: Operand) -> Array:
     ids = jnp.asarray(ids)
     if not jnp.issubdtype(ids.dtype, jnp.integer):
         raise TypeError(f"{call}: integers are needed, got dtype {ids.dtype}.")
-    return ids
+    return wide_integer(ids)

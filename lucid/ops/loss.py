@@ -16,7 +16,7 @@ from lucid._core.arguments import is_number
 from lucid._core.declaration import checks, op
 from lucid._core.known import check_within
 from lucid._core.typing import Array, Operand
-from lucid.ops.elementwise import clip
+from lucid.ops.elementwise import abs, clip
 from lucid.ops.precision import narrowed, wide
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def l1_loss(input_: Operand, target: Operand, reduction: Reduction = "mean") -> 
     Tensor(1.)
     """
     x, t = _paired("l1_loss", input_, target)
-    return reduced("l1_loss", jnp.abs(x - t), reduction, input_)
+    return reduced("l1_loss", abs.pure(x - t), reduction, input_)
 
 
 def _check_smooth_l1(input_: Operand, target: Operand, reduction: Reduction, beta: Operand) -> None:
@@ -86,7 +86,7 @@ def smooth_l1_loss(
     Tensor([0.125, 1.5  ])
     """
     x, t = _paired("smooth_l1_loss", input_, target)
-    size = jnp.abs(x - t)
+    size = abs.pure(x - t)
     near = jnp.where(size < beta, x - t, 0)  # a square far away would have an infinite gradient
     divisor = jnp.where(beta == 0, 1.0, beta)  # of 0 no element is below beta
     values = jnp.where(size < beta, jnp.square(near) * (0.5 / divisor), size - 0.5 * beta)
@@ -114,7 +114,7 @@ def huber_loss(
     Tensor([0.125, 1.5  ])
     """
     x, t = _paired("huber_loss", input_, target)
-    size = jnp.abs(x - t)
+    size = abs.pure(x - t)
     near = jnp.where(size <= delta, x - t, 0)  # as in smooth_l1_loss
     values = jnp.where(size <= delta, 0.5 * jnp.square(near), delta * (size - 0.5 * delta))
     return reduced("huber_loss", values, reduction, input_)

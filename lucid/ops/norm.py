@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from lucid._core.arguments import is_number, is_whole
 from lucid._core.declaration import checks, op
 from lucid._core.typing import Array, Exponent, Operand, Shape
+from lucid.ops.elementwise import abs
 from lucid.ops.precision import narrowed, wide
 
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ def normalize(input_: Operand, ord: Exponent = 2, axis: int = 1, eps: Operand = 
 
 def vector_norm(x: Array, ord: Exponent, axis: int | tuple[int, ...]) -> Array:
     """The norm of order `ord`, also inf, along `axis`, which stays; at 0 its gradient is 0."""
-    size = jnp.abs(x)
+    size = abs.pure(x)
     if is_whole(ord):
         return _root_of_sum(size, int(ord), axis)
     largest = jnp.max(size, axis, keepdims=True)

@@ -7,12 +7,17 @@ dtype of the input that it was computed from. float32 and float64 are computed i
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from lucid._core.typing import Array, Operand
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def wide_dtype(dtype: Any) -> np.dtype[Any]:
@@ -31,7 +36,69 @@ def wide(x: Operand) -> Array:
     return x.astype(wide_dtype(x.dtype))
 
 
+def wide_integer(x: Operand) -> Array:
+    """Integers that name places, such as classes and indices, in 32 bits at least.
+
+    Else a bound such as the length of an axis would have to fit into their own dtype.
+    """
+    x = jnp.asarray(x)
+    return x.astype(jnp.promote_types(x.dtype, jnp.int32))
+
+
 def narrowed(y: Array, like: Operand) -> Array:
     """`y` in the dtype of `like`, the input that it was computed from; as it is for integers."""
     dtype = jnp.result_type(like)
     return y.astype(dtype) if jnp.issubdtype(dtype, jnp.inexact) else y
+
+
+def in_float32(fn: F) -> F:
+    """A pure function of arrays that computes 16-bit floats in float32 and rounds each result once.
+
+    So do its derivatives: gradients that are sums, as where an operand was broadcast or an element
+    was read twice, are rounded once too.
+    """
+
+    @functools.wraps(fn)
+    def widened(*args: Any, **named: Any) -> Any:
+        arrays = [x for x in jax.tree.leaves((args, named)) if hasattr(x, "dtype")]
+        if not any(map(_is_half, arrays)):
+            return fn(*args, **named)
+        dtype = jnp.result_type(*arrays)
+        args, named = jax.tree.map(lambda x: wide(x) if _is_half(x) else x, (args, named))
+        outputs = fn(*args, **named)
+        if dtype.itemsize != 2:  # another operand is wider
+            return outputs
+        return jax.tree.map(lambda y: y.astype(dtype) if y.dtype == np.float32 else y, outputs)
+
+    return widened
+
+
+def summed_in_float32(fn: F) -> F:
+    """A pure function that multiplies matrices: of 16-bit floats, its sums are in float32.
+
+    GPUs and TPUs do so by themselves, and fast; on CPU, where XLA would add up bfloat16 in
+    bfloat16, it computes as by `in_float32`.
+    """
+    on_cpu = in_float32(fn)
+
+    @functools.wraps(fn)
+    def chosen(*args: Any, **named: Any) -> Any:
+        places = [i for i, x in enumerate(args) if hasattr(x, "dtype")]
+        if not any(_is_half(args[i]) for i in places):
+            return fn(*args, **named)
+
+        def of_arrays(call: Callable[..., Any]) -> Callable[..., Any]:
+            def run(*arrays: Array) -> Any:
+                given = dict(zip(places, arrays, strict=True))
+                return call(*(given.get(i, x) for i, x in enumerate(args)), **named)
+
+            return run
+
+        arrays = [args[i] for i in places]
+        return jax.lax.platform_dependent(*arrays, cpu=of_arrays(on_cpu), default=of_arrays(fn))
+
+    return chosen
+
+
+def _is_half(x: Any) -> bool:
+    return hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.floating) and x.dtype.itemsize == 2

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from lucid._core.declaration import op
-from lucid._core.typing import Axis, Operand
+from lucid._core.typing import Array, Axis, Operand
+from lucid.ops.choice import over_axes
+from lucid.ops.precision import in_float32
 
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
@@ -33,6 +36,7 @@ __all__ = [
 
 
 @op
+@in_float32
 def sum(a: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Sum over `axis`.
 
@@ -43,6 +47,7 @@ def sum(a: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 @op
+@in_float32
 def mean(a: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Arithmetic mean over `axis`.
 
@@ -54,6 +59,7 @@ def mean(a: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 @op
+@in_float32
 def var(a: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Population variance over `axis`: the mean squared distance from the mean.
 
@@ -64,6 +70,7 @@ def var(a: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 @op
+@in_float32
 def prod(a: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Product over `axis`.
 
@@ -74,23 +81,25 @@ def prod(a: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 @op
+@in_float32
 def max(a: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Largest value over `axis`. Equal largest values share the gradient evenly.
+    """Largest value over `axis`. Equal largest values share the gradient; NaN is passed on.
 
     >>> lucid.max(Tensor([[1.0, 5.0], [3.0, 4.0]]), axis=1)
     Tensor([5., 4.])
     """
-    return jnp.max(a, axis, keepdims=keepdims)
+    return _chosen(jnp.max, a, axis, keepdims)
 
 
 @op
+@in_float32
 def min(a: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Smallest value over `axis`. Equal smallest values share the gradient evenly.
+    """Smallest value over `axis`. Equal smallest values share the gradient; NaN is passed on.
 
     >>> lucid.min(Tensor([[1.0, 5.0], [3.0, 4.0]]), axis=1)
     Tensor([1., 3.])
     """
-    return jnp.min(a, axis, keepdims=keepdims)
+    return _chosen(jnp.min, a, axis, keepdims)
 
 
 @op
@@ -134,6 +143,7 @@ def argmin(a: Operand, axis: int | None = None, keepdims: bool = False) -> Tenso
 
 
 @op
+@in_float32
 def cumsum(a: Operand, axis: int = -1) -> Tensor:
     """Running sum along `axis`.
 
@@ -144,6 +154,7 @@ def cumsum(a: Operand, axis: int = -1) -> Tensor:
 
 
 @op
+@in_float32
 def cumprod(a: Operand, axis: int = -1) -> Tensor:
     """Running product along `axis`.
 
@@ -164,6 +175,7 @@ def argsort(a: Operand, axis: int = -1, descending: bool = False) -> Tensor:
 
 
 @op
+@in_float32
 def sort(a: Operand, axis: int = -1, descending: bool = False) -> tuple[Tensor, Tensor]:
     """`a` sorted along `axis`, and the indices that sort it, stably.
 
@@ -175,6 +187,7 @@ def sort(a: Operand, axis: int = -1, descending: bool = False) -> tuple[Tensor, 
 
 
 @op
+@in_float32
 def topk(a: Operand, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
     """The `k` largest (or smallest) values along `axis` in order, and their indices.
 
@@ -192,6 +205,13 @@ def topk(a: Operand, k: int, axis: int = -1, largest: bool = True) -> tuple[Tens
     first = [slice(None)] * values.ndim
     first[axis] = slice(k)
     return values[tuple(first)], order[tuple(first)]
+
+
+def _chosen(reduce: Callable[..., Array], a: Operand, axis: Axis, keepdims: bool) -> Array:
+    chosen = over_axes(reduce, jnp.asarray(a), axis)
+    if keepdims:
+        return chosen
+    return chosen.reshape(()) if axis is None else jnp.squeeze(chosen, axis)
 
 
 # jnp.mean, jnp.var, jnp.argmax and jnp.argmin look up the sizes of axes before they check them.

@@ -13,6 +13,7 @@ from lucid._core.arguments import as_shape
 from lucid._core.declaration import checks, op
 from lucid._core.known import check_within
 from lucid._core.typing import Axis, DType, Operand, Shape
+from lucid.ops.precision import in_float32, wide_integer
 
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
@@ -137,6 +138,7 @@ def ravel(a: Operand) -> Tensor:
 
 
 @op
+@in_float32
 def broadcast_to(a: Operand, shape: Shape) -> Tensor:
     """`a` repeated along new axes and axes of size 1 until it has `shape`.
 
@@ -148,6 +150,7 @@ def broadcast_to(a: Operand, shape: Shape) -> Tensor:
 
 
 @op
+@in_float32
 def expand(a: Operand, sizes: Sequence[int]) -> Tensor:
     """`broadcast_to`, in which a size of -1 keeps the axis as it is.
 
@@ -249,12 +252,14 @@ def pad(
 
 
 @op
+@in_float32
 def full(shape: tuple[int, ...], fill_value: Operand, dtype: DType) -> Tensor:
     """`fill_value`, broadcast to a shape."""
-    return jnp.full(shape, fill_value, dtype)
+    return jnp.broadcast_to(fill_value, shape).astype(dtype)
 
 
 @op
+@in_float32
 def repeat(a: Operand, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
     """Each element `repeats` times along `axis`, or of the flattened `a`.
 
@@ -269,6 +274,7 @@ def repeat(a: Operand, repeats: int | Sequence[int], axis: int | None = None) ->
 
 
 @op
+@in_float32
 def tile(a: Operand, reps: int | Sequence[int]) -> Tensor:
     """The whole of `a`, `reps` times along each axis.
 
@@ -338,6 +344,7 @@ def _check_gather(a: Operand, axis: int, index: Operand) -> None:
 
 @op
 @checks(_check_gather)
+@in_float32
 def gather(a: Operand, axis: int, index: Operand) -> Tensor:
     """The elements of `a` that `index` names along `axis`, in the shape of `index`.
 
@@ -354,7 +361,7 @@ def gather(a: Operand, axis: int, index: Operand) -> Tensor:
     Tensor([[2.],
             [3.]])
     """
-    return jnp.take_along_axis(a, index, axis)
+    return jnp.take_along_axis(a, wide_integer(index), axis)
 
 
 expand_dims = unsqueeze  # both are names of lucid 2

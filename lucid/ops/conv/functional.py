@@ -26,6 +26,7 @@ from lucid.ops.conv.geometry import (
     conv_form,
     conv_transpose_form,
 )
+from lucid.ops.precision import in_float32
 
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
@@ -240,5 +241,5 @@ def _finish(name: str, y: Array, b: Array | None, batched: bool) -> Array:
                 f"{name}: bias must have shape ({channels},), one per output channel, "
                 f"got {b.shape}."
             )
-        y = y + b.reshape(channels, *(1,) * (y.ndim - 2))
+        y = in_float32(jnp.add)(y, b.reshape(channels, *(1,) * (y.ndim - 2)))
     return y if batched else y[0]

@@ -1,0 +1,135 @@
+"""Functions of 16-bit floats: each result, and each gradient, is rounded once."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+import lucid
+import lucid.nn.functional as F
+from lucid import Tensor
+from tests.helpers import spaced
+
+WIDE, ROW, ONE = (6, 7, 40), (40,), (1,)
+IDS = np.array([[0, 2, 2, 1], [2, 0, 2, 2]] * 20)
+POSITIVE = {"low": 0.5, "high": 1.5}
+
+# A function, the shapes of its operands, and the range that they are drawn from.
+FUNCTIONS = {
+    "add": (lucid.add, [WIDE, ROW], {}),
+    "sub": (lucid.sub, [WIDE, (7, 1)], {}),
+    "multiply": (lucid.multiply, [WIDE, ROW], {}),
+    "div": (lucid.div, [WIDE, ROW], POSITIVE),
+    "power": (lucid.power, [WIDE, ROW], POSITIVE),
+    "maximum": (lucid.maximum, [WIDE, ROW], {}),
+    "minimum": (lucid.minimum, [WIDE, ROW], {}),
+    "where": (lambda a, b: lucid.where(a > 0, a, b), [WIDE, ROW], {}),
+    "masked_fill": (lambda a, b: a.masked_fill(a > 0, b), [WIDE, ()], {}),
+    "clip": (lambda a, b: lucid.clip(a, b, 1.0), [WIDE, ()], {}),
+    "broadcast_to": (lambda a: lucid.broadcast_to(a, WIDE), [ROW], {}),
+    "expand": (lambda a: a.expand(WIDE), [(1, 40)], {}),
+    "repeat": (lambda a: lucid.repeat(a, 300), [ONE], {}),
+    "tile": (lambda a: lucid.tile(a, (300,)), [ONE], {}),
+    "full": (lambda a: lucid.full(WIDE, a, dtype=a.dtype), [()], {}),
+    "sum": (lucid.sum, [WIDE], {}),
+    "mean": (lambda a: lucid.mean(a, (0, 1)), [WIDE], {}),
+    "var": (lucid.var, [WIDE], {}),
+    "prod": (lambda a: lucid.prod(a, 1), [WIDE], POSITIVE),
+    "cumsum": (lambda a: lucid.cumsum(a, -1), [WIDE], {}),
+    "cumprod": (lambda a: lucid.cumprod(a, -1), [(3, 8)], POSITIVE),
+    "max": (lambda a: lucid.max(a, 0), [WIDE], {}),
+    "sort": (lambda a: lucid.sort(a)[0], [WIDE], {}),
+    "topk": (lambda a: lucid.topk(a, 3)[0], [WIDE], {}),
+    "take": (lambda a: a[IDS], [(3, 5)], {}),
+    "slice": (lambda a: a[:, 1:3], [WIDE], {}),
+    "gather": (lambda a: lucid.gather(a, 1, IDS.reshape(2, -1)), [(2, 3)], {}),
+    "embedding": (lambda a: F.embedding(Tensor(IDS), a), [(3, 5)], {}),
+    "exp": (lucid.exp, [WIDE], {}),
+    "log": (lucid.log, [WIDE], POSITIVE),
+    "sqrt": (lucid.sqrt, [WIDE], POSITIVE),
+    "reciprocal": (lucid.reciprocal, [WIDE], POSITIVE),
+    "sin": (lucid.sin, [WIDE], {}),
+    "tanh": (lucid.tanh, [WIDE], {}),
+    "cube": (lucid.cube, [WIDE], {}),
+    "prelu": (F.prelu, [WIDE, (7,)], {}),
+    "elu": (F.elu, [WIDE], {}),
+    "selu": (F.selu, [WIDE], {}),
+    "gelu": (F.gelu, [WIDE], {}),
+    "silu": (F.silu, [WIDE], {}),
+    "mish": (F.mish, [WIDE], {}),
+    "softplus": (F.softplus, [WIDE], {}),
+    "softmax": (F.softmax, [WIDE], {}),
+    "log_softmax": (F.log_softmax, [WIDE], {}),
+    "linear": (F.linear, [(4, 30, 5), (3, 5), (3,)], {}),
+    "matmul": (lucid.matmul, [(20, 3, 4), (4, 2)], {}),
+    "matmul over batches": (lucid.matmul, [(30, 3, 4), (1, 4, 2)], {}),
+    "dot": (lucid.dot, [(300,), (300,)], {}),
+    "outer": (lucid.outer, [(300,), (3,)], {}),
+    "tensordot": (lambda a, b: lucid.tensordot(a, b, 2), [(3, 5, 60), (5, 60, 2)], {}),
+    "einsum": (lambda a, b: lucid.einsum("bij,j->i", a, b), [(60, 3, 4), (4,)], {}),
+    "layer_norm": (lambda x, w, b: F.layer_norm(x, 40, w, b), [WIDE, ROW, ROW], {}),
+    "group_norm": (lambda x, w, b: F.group_norm(x, 1, w, b), [WIDE, (7,), (7,)], {}),
+    "normalize": (F.normalize, [WIDE], {}),
+    "conv2d": (F.conv2d, [(4, 2, 9, 9), (3, 2, 3, 3), (3,)], {}),
+    "conv_transpose2d": (F.conv_transpose2d, [(4, 2, 9, 9), (2, 3, 3, 3), (3,)], {}),
+    "mse_loss": (F.mse_loss, [WIDE, WIDE], {}),
+    "l1_loss": (F.l1_loss, [WIDE, WIDE], {}),
+    "avg_pool2d": (lambda x: F.avg_pool2d(x, 3), [(2, 2, 9, 9)], {}),
+    "interpolate": (
+        lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"), [(2, 2, 9, 9)], {}
+    ),
+}  # fmt: skip
+
+# Two roundings: of the products, and after the bias.
+ROUNDED_TWICE = {"conv2d", "conv_transpose2d"}
+
+
+def results(fn, operands, weights, dtype, jitted=False):
+    """The result and all gradients, for cotangents that are not of one size."""
+    tensors = [Tensor(x, dtype=dtype, requires_grad=True) for x in operands]
+
+    def run(*inputs):
+        y = fn(*inputs)
+        return y, lucid.autograd.grad((y,), inputs, (Tensor(weights(y.shape), dtype=dtype),))
+
+    y, gradients = (lucid.jit(run) if jitted else run)(*tensors)
+    assert all(t.dtype == dtype for t in (y, *gradients))
+    return [t.detach().astype(float).numpy() for t in (y, *gradients)]
+
+
+@pytest.mark.parametrize("jitted", [False, True], ids=["eager", "jitted"])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_results_and_gradients_are_rounded_once(name, dtype, jitted):
+    fn, shapes, limits = FUNCTIONS[name]
+    half = jax.numpy.dtype(dtype)
+
+    def rounded(x):
+        return np.asarray(x).astype(half).astype(np.float64)
+
+    def weights(shape):
+        # The same values in both precisions, of both signs and far from cancelling out.
+        rng = np.random.default_rng(len(shape))
+        return rounded(rng.uniform(0.2, 1.0, shape) * rng.choice([1, 1, 1, -1], shape))
+
+    operands = [rounded(spaced(*shape, seed=i, **limits)) for i, shape in enumerate(shapes)]
+    with jax.enable_x64(True):
+        exact = results(fn, operands, weights, np.dtype("float64"))
+    found = results(fn, operands, weights, half, jitted)
+    unit = float(jax.numpy.finfo(half).eps)
+    tiny = float(jax.numpy.finfo(half).smallest_subnormal)
+    for i, (a, b) in enumerate(zip(found, exact, strict=True)):
+        # What float32 loses: its unit for each of the terms, which are below 4.
+        terms = 4 * max(x.size for x in exact) * np.finfo(np.float32).eps
+        bound = 2 * unit * np.abs(b) + terms + tiny
+        if i == 0 and name in ROUNDED_TWICE:
+            bound = bound + unit * np.abs(b).max()
+        assert (np.abs(a - b) <= bound).all(), (i, np.max(np.abs(a - b) / bound))
+
+
+def test_a_gradient_of_many_equal_terms_does_not_stop_growing():
+    """In bfloat16 a sum of ones ends at 256."""
+    b = Tensor(np.zeros((1, 1)), dtype="bfloat16", requires_grad=True)
+    (lucid.ones(64, 64, dtype="bfloat16") + b).sum().backward()
+    assert b.grad.item() == 4096.0
