@@ -34,7 +34,7 @@ LAYERS = [
     ["_core.arguments", "_core.arrays", "_core.handle"],
     ["_core.mode", "_core.op"],
     ["_core.variable"],
-    ["_core.tape", "_core.static", "_core.known"],
+    ["_core.tape", "_core.static", "_core.known", "_core.integers"],
     ["_core.gate"],
     ["_core.declaration"],
     ["ops"],

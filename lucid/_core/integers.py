@@ -56,15 +56,16 @@ def _fitted(op: Op, at: int, value: int, dtypes: list[Any]) -> Any:
         limits = np.iinfo(whole)
         return value if limits.min <= value <= limits.max else float(value)
     limits = np.iinfo(dtype)
-    if limits.min <= value <= limits.max:
-        # JAX takes a Python integer for one of its own default dtype first.
-        return value if value <= np.iinfo(whole).max else dtype.type(value)
-    declaration = getattr(op.source, "declaration", None)
-    if declaration is not None and declaration.integers is not None:
-        substitute = declaration.integers(op.source.names()[at], value, limits)
-        if substitute is not None:
-            return substitute
-    raise _overflow(op.name, value, dtype)
+    taken: float | None = value
+    if not limits.min <= value <= limits.max:
+        declaration = getattr(op.source, "declaration", None)
+        rule = None if declaration is None else declaration.integers
+        taken = None if rule is None else rule(op.source.names()[at], value, limits)
+    if taken is None:
+        raise _overflow(op.name, value, dtype)
+    # JAX takes a Python integer for one of its own default dtype first.
+    large = isinstance(taken, int) and taken > np.iinfo(whole).max
+    return dtype.type(taken) if large else taken
 
 
 def check_integer(call: str, value: Any, dtype: Any) -> None:
