@@ -144,6 +144,7 @@ def test_operations_know_nothing_of_tensors(name):
         "_core.declaration",
         "_core.arguments",
         "_core.known",
+        "_core.integers",
     }
 
 

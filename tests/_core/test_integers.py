@@ -73,7 +73,7 @@ def test_bounds_of_clip_go_by_value(dtype):
     assert lucid.clip(x, max_value=high + 1).dtype == dtype
     assert lucid.clip(x, 4, high + 1).tolist() == [4, 5, high]
     for bounds in ((high + 1, None), (None, low - 1)):
-        with pytest.raises(OverflowError, match="^clip: the integer"):
+        with pytest.raises(OverflowError, match=r"^clip: the integer"):
             lucid.clip(x, *bounds)
 
 
@@ -94,11 +94,11 @@ def test_new_tensors_refuse_what_does_not_fit(dtype):
         with pytest.raises(OverflowError, match=f"^{call}: the integer 300 does not fit into"):
             run()
     x = lucid.zeros(2, dtype=dtype)
-    with pytest.raises(OverflowError, match="^index assignment: the integer 300 does not fit"):
+    with pytest.raises(OverflowError, match=r"^index assignment: the integer 300 does not fit"):
         x[0] = 300
     assert x.tolist() == [0, 0]
     with pytest.raises(
-        OverflowError, match="^full: the integer 2147483648 does not fit into int32"
+        OverflowError, match=r"^full: the integer 2147483648 does not fit into int32"
     ):
         lucid.full((2,), 2**31)
 
