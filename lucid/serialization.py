@@ -120,6 +120,12 @@ def load(path: str | os.PathLike[str]) -> Any:
 
 
 def _suffix(path: Path) -> str:
+    if path.suffix in (".pth", ".pt"):
+        raise ValueError(
+            f'a checkpoint ends in ".npz" or ".safetensors", got "{path.name}". PyTorch reads its '
+            f'own files: safetensors.torch.save_file(torch.load("{path.name}"), '
+            f'"{path.stem}.safetensors"), then lucid.load.'
+        )
     if path.suffix not in (".npz", ".safetensors"):
         raise ValueError(f'a checkpoint ends in ".npz" or ".safetensors", got "{path.name}".')
     return path.suffix

@@ -427,3 +427,15 @@ def test_the_structure_is_json(tmp_path):
     with np.load(path) as file:
         header = json.loads(file["lucid.structure"].tobytes())
     assert json.loads(header["structure"]) == {"dict": [["x", {"array": "x"}], ["n", 1]]}
+
+
+@pytest.mark.parametrize("call", [lucid.load, lambda path: lucid.save({}, path)])
+def test_files_of_pytorch_are_named_and_the_way_too(call, tmp_path):
+    with pytest.raises(ValueError) as caught:
+        call(tmp_path / "model.pth")
+    assert str(caught.value) == (
+        'a checkpoint ends in ".npz" or ".safetensors", got "model.pth". PyTorch reads its own '
+        'files: safetensors.torch.save_file(torch.load("model.pth"), "model.safetensors"), then '
+        "lucid.load."
+    )
+    assert not list(tmp_path.iterdir())

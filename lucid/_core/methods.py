@@ -258,6 +258,22 @@ class Methods:
     def __int__(self: Any) -> builtins.int:
         return builtins.int(self.item())  # of complex numbers, TypeError
 
+    def __complex__(self: Any) -> builtins.complex:
+        return builtins.complex(self.item())
+
+    def __round__(self: Any, ndigits: builtins.int | None = None) -> Tensor:
+        return elementwise.round(self, ndigits or 0)
+
+    def __format__(self: Any, spec: str) -> str:
+        if not spec:
+            return str(self)
+        if self.size != 1:
+            raise TypeError(
+                f"format: {spec!r} shows one number, and this Tensor has shape {self.shape}. "
+                "Format its items, or print it without a format."
+            )
+        return format(self.item(), spec)
+
     def __index__(self: Any) -> builtins.int:
         if self.size != 1 or self.dtype.kind not in "iu":
             raise TypeError(

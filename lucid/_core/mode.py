@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import threading
-from collections.abc import Callable, Sequence
+import types
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, ContextDecorator
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast
 
 if TYPE_CHECKING:
     from lucid._core.op import Op
@@ -55,8 +58,6 @@ class _ThreadState(threading.local):
 
 
 state = _ThreadState()
-lock = threading.RLock()  # Held while state that several threads share is read and replaced.
-
 # Held while state that several threads share is read and replaced: while a compiled program takes
 # its state, runs and puts the new one in place, and while anyone else takes an array that such a
 # program may reuse. A signal handler may come in again.
@@ -78,6 +79,66 @@ class _GradMode(ContextDecorator):
 
     def __exit__(self, *exc_info: object) -> None:
         state.grad_enabled = self._previous.pop()
+
+    def __call__(self, func: _F) -> _F:
+        """`func` in this mode: a generator or a coroutine in its own steps, not between them."""
+        if inspect.isgeneratorfunction(func):
+
+            @functools.wraps(func)
+            def generator(*args: Any, **kwargs: Any) -> Any:
+                return (yield from self._driven(func(*args, **kwargs)))
+
+            return cast(_F, generator)
+        if inspect.iscoroutinefunction(func):
+
+            @functools.wraps(func)
+            async def coroutine(*args: Any, **kwargs: Any) -> Any:
+                return await self._awaited(func(*args, **kwargs))
+
+            return cast(_F, coroutine)
+        if inspect.isasyncgenfunction(func):
+
+            @functools.wraps(func)
+            async def async_generator(*args: Any, **kwargs: Any) -> Any:
+                steps = func(*args, **kwargs)
+                step = steps.__anext__()
+                while True:
+                    try:
+                        item = await self._awaited(step)
+                    except StopAsyncIteration:
+                        return
+                    try:
+                        step = steps.asend((yield item))
+                    except GeneratorExit:
+                        await self._awaited(steps.aclose())
+                        raise
+                    except BaseException as error:
+                        step = steps.athrow(error)
+
+            return cast(_F, async_generator)
+        return super().__call__(func)
+
+    def _driven(self, steps: Any) -> Generator[Any, Any, Any]:
+        """Run a generator, a coroutine or the like, in this mode while it does not wait."""
+        step, value = steps.send, None
+        while True:
+            with self._recreate_cm():
+                try:
+                    item = step(value)
+                except StopIteration as end:
+                    return end.value
+            try:
+                step, value = steps.send, (yield item)
+            except GeneratorExit:
+                with self._recreate_cm():
+                    steps.close()
+                raise
+            except BaseException as error:
+                step, value = steps.throw, error
+
+    @types.coroutine
+    def _awaited(self, steps: Any) -> Generator[Any, Any, Any]:
+        return (yield from self._driven(steps))
 
     def _recreate_cm(self) -> _GradMode:
         # A decorated function may run in several threads; each call gets its own stack.

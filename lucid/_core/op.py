@@ -93,6 +93,28 @@ class Op:
             op = self._vjps[wanted] = Op(pullback, f"{self.name}_vjp", self.compiled)
         return op
 
+    def vjp_reads_inputs(self, wanted: tuple[bool, ...], inputs: Sequence[Any]) -> bool:
+        """Whether the gradients depend on the values of the arrays among `inputs`.
+
+        Those of a sum or of a piece of an array do not. Abstract values can stand for the arrays.
+        """
+        outputs = jax.tree.leaves(jax.eval_shape(self.fn, *inputs))
+        cotangents = [y if is_inexact(y.dtype) else None for y in outputs]
+        arrays = [i for i, x in enumerate(inputs) if hasattr(x, "dtype")]
+
+        def gradients(*values: Any) -> Any:
+            given = list(inputs)
+            for i, value in zip(arrays, values, strict=False):
+                given[i] = value
+            return self.vjp(wanted).fn(*given, *values[len(arrays) :])
+
+        jaxpr = jax.make_jaxpr(gradients)(*(inputs[i] for i in arrays), *cotangents).jaxpr
+        read = set(map(id, jaxpr.outvars))
+        for equation in reversed(jaxpr.eqns):
+            if any(id(variable) in read for variable in equation.outvars):
+                read.update(map(id, equation.invars))
+        return any(id(variable) in read for variable in jaxpr.invars[: len(arrays)])
+
 
 def _strong(x: Array) -> Array:
     # A weak dtype would let a result change its dtype, and compile again, in a later operation.

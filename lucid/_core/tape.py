@@ -38,6 +38,7 @@ class Node:
         "__weakref__",
         "arrays",
         "edges",
+        "kinds",
         "n_outputs",
         "observers",
         "op",
@@ -55,6 +56,7 @@ class Node:
     ) -> None:
         self.op = op
         self.arrays: Sequence[Any] | None = arrays  # None once the graph was freed
+        self.kinds: Sequence[Any] = ()  # then: abstract values in the arrays' place
         self.edges = edges
         self.n_outputs = n_outputs
         self.pullback = pullback  # only while a program is traced: it holds the forward pass
@@ -69,7 +71,17 @@ class Node:
 
     def free(self) -> None:
         """Let go of the arrays; the edges stay, so that a later walk knows it needs this node."""
+        if self.arrays is not None:
+            self.kinds = [getattr(x, "aval", x) for x in self.arrays]
         self.arrays = self.pullback = None
+
+    def needs_arrays(self, wanted: tuple[bool, ...]) -> bool:
+        """Whether a walk through this node fails because its arrays are gone."""
+        return self.arrays is None and self.op.vjp_reads_inputs(wanted, self.kinds)
+
+    def blanks(self) -> list[Any]:
+        """Arrays in the place of those that are gone, where their values do not matter."""
+        return [jnp.zeros(x.shape, x.dtype) if hasattr(x, "dtype") else x for x in self.kinds]
 
 
 def record(op: Op, arrays: Sequence[Any], edges: Sequence[Edge | None]) -> tuple[Any, Node]:
@@ -119,7 +131,8 @@ def walk(
     masks = None
     if targets is not None:
         nodes, masks = _paths_to(target_keys, nodes)
-    if any(node.arrays is None and (masks is None or any(masks[id(node)])) for node in nodes):
+    freed = [node for node in nodes if node.arrays is None]
+    if any(any(wanted := _wanted(node, masks)) and node.needs_arrays(wanted) for node in freed):
         raise RuntimeError(
             "backward: the graph behind this Tensor was freed by an earlier backward. Pass "
             "retain_graph=True to the earlier call, or compute the Tensor again."
@@ -200,6 +213,11 @@ def _paths_to(
     return [node for node in nodes if id(node) in on_path], masks
 
 
+def _wanted(node: Node, masks: dict[int, tuple[bool, ...]] | None) -> tuple[bool, ...]:
+    """Of which inputs of a node the gradient is wanted."""
+    return tuple([edge is not None for edge in node.edges]) if masks is None else masks[id(node)]
+
+
 def _differentiate(
     node: Node,
     cotangents: list[Any],
@@ -207,11 +225,11 @@ def _differentiate(
     recorder: Recorder | None,
 ) -> Sequence[Any]:
     """The gradient of each input of a node; None where it is not wanted."""
-    edges, arrays = node.edges, node.arrays
-    wanted = tuple([edge is not None for edge in edges]) if masks is None else masks[id(node)]
+    edges = node.edges
+    wanted = _wanted(node, masks)
     if not any(wanted):  # a target lies here, and nothing behind it
         return ()
-    assert arrays is not None  # walk refuses freed graphs
+    arrays = node.blanks() if node.arrays is None else node.arrays
     if recorder is None and node.pullback is not None:
         gradients = node.pullback(cotangents)
         return [g if w else None for g, w in zip(gradients, wanted, strict=True)]

@@ -66,7 +66,7 @@ class Dataset(ABC, Generic[T_co]):
         Returns:
             Arrays or Tensors with a new first axis, or tuples, lists and dictionaries of them.
         """
-        return stack([self[i] for i in indices])
+        return stack(samples(self, indices))
 
     def __iter__(self) -> Iterator[T_co]:
         return (self[i] for i in range(len(self)))
@@ -231,7 +231,24 @@ def fetch(dataset: Samples[Any], indices: Sequence[int]) -> Any:
     """The samples of these numbers as one batch, made by a Dataset itself."""
     if isinstance(dataset, Dataset):
         return dataset.get_batch(indices)
-    return stack([dataset[i] for i in indices])
+    return stack(samples(dataset, indices))
+
+
+def samples(dataset: Samples[Any], indices: Sequence[int]) -> list[Any]:
+    """The samples of these numbers; an error says at which one it arose."""
+    made = []
+    for i in indices:
+        try:
+            made.append(dataset[i])
+        except StopIteration as error:  # which would end whatever iterates
+            raise RuntimeError(
+                f"DataLoader: sample {i} of the dataset raised StopIteration, which would end the "
+                "epoch. Raise IndexError where there is no sample."
+            ) from error
+        except Exception as error:
+            error.add_note(f"DataLoader: this is sample {i} of the dataset.")
+            raise
+    return made
 
 
 def _counts(size: int, lengths: Sequence[int | float]) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import operator
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +18,7 @@ from lucid._core.arrays import find_device
 from lucid._core.mode import no_grad
 from lucid._core.typing import Device
 from lucid.data.collate import default_collate, place
-from lucid.data.dataset import Samples, fetch
+from lucid.data.dataset import Samples, fetch, samples
 from lucid.random import Generator, default_generator, permutation
 
 
@@ -27,6 +28,11 @@ class DataLoader:
     The order of an epoch is drawn where the iteration begins, in the thread that begins it; so it
     does not depend on `prefetch`. Batches are made without recording. A dataset that draws random
     numbers while batches are made ahead needs a generator of its own.
+
+    A copy, also one that is pickled, has the settings, and a state that was loaded; it begins an
+    epoch of its own. In a forked
+    process a loader iterates anew; an iteration that began before the fork goes on only with
+    `prefetch=0`.
 
     Args:
         dataset: a Dataset, or anything with `__getitem__` and `__len__`, such as a list.
@@ -42,6 +48,8 @@ class DataLoader:
 
     Raises:
         ValueError: `batch_size` is below 1, `prefetch` below 0, or the device is not present.
+        RuntimeError: when iterated over, if the dataset or `collate_fn` raised StopIteration.
+            Other errors of theirs pass, with a note that names the sample and the batch.
         TypeError: the dataset has no `__getitem__` or `__len__`, or a number is no integer.
 
     >>> dataset = lucid.data.TensorDataset(lucid.arange(10), lucid.arange(10) ** 2)
@@ -113,6 +121,11 @@ class DataLoader:
             f"DataLoader({len(self.dataset)} samples, batch_size={self.batch_size}, "
             f"shuffle={self.shuffle}, drop_last={self.drop_last})"
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        epoch = self._epoch
+        epoch = None if epoch is None or epoch.begun else dataclasses.replace(epoch)
+        return {**self.__dict__, "_epoch": epoch, "_own": None}
 
     def state_dict(self) -> dict[str, Any]:
         """How many batches of the last begun epoch were received, and what orders the samples.
@@ -223,12 +236,21 @@ def _make(
     device: Device | None,
     indices: list[int],
 ) -> Any:
-    with no_grad():
-        if collate_fn is None:
-            batch = fetch(dataset, indices)
-        else:
-            batch = collate_fn([dataset[i] for i in indices])
-        return place(batch, device)
+    try:
+        with no_grad():
+            if collate_fn is None:
+                batch = fetch(dataset, indices)
+            else:
+                batch = collate_fn(samples(dataset, indices))
+            return place(batch, device)
+    except StopIteration as error:  # which would end the epoch
+        raise RuntimeError(
+            f"DataLoader: StopIteration was raised where the batch of samples {indices} was made. "
+            "An epoch ends by the length of the dataset alone."
+        ) from error
+    except Exception as error:
+        error.add_note(f"DataLoader: this happened where the batch of samples {indices} was made.")
+        raise
 
 
 def _ahead(make: Callable[[Any], Any], work: Iterable[Any], count: int) -> Iterator[Any]:
@@ -249,15 +271,24 @@ def _ahead(make: Callable[[Any], Any], work: Iterable[Any], count: int) -> Itera
         with jax.enable_x64(x64), jax.default_device(device):
             return make(item)
 
+    def result() -> Any:
+        if os.getpid() != process:
+            raise RuntimeError(
+                "DataLoader: this iteration began in the process that forked this one, and its "
+                "thread stayed there. Begin another iteration, or iterate with prefetch=0."
+            )
+        return waiting.popleft().result()
+
+    process = os.getpid()
     pool = ThreadPoolExecutor(1, thread_name_prefix="lucid.data")
     waiting: deque[Future[Any]] = deque()
     try:
         for item in work:
             waiting.append(pool.submit(make_there, item))
             if len(waiting) > count:
-                yield waiting.popleft().result()
+                yield result()
         while waiting:
-            yield waiting.popleft().result()
+            yield result()
     finally:
         # Not `pool.shutdown`, which fails when the interpreter is taking its modules apart.
         for future in waiting:

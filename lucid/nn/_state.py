@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -20,6 +21,17 @@ class IncompatibleKeys(NamedTuple):
     unexpected_keys: list[str]
 
 
+# PyTorch's parametrizations.spectral_norm and weight_norm name what they keep by its place.
+_PARAMETRIZED = re.compile(r"(.*\.|)parametrizations\.(\w+)\.(original[01]?|0\._[uv])")
+_PARTS = {"original": "orig", "original0": "g", "original1": "v", "0._u": "u", "0._v": "v"}
+
+
+def _own_name(name: Any, targets: Mapping[str, Tensor]) -> Any:
+    """What a name of PyTorch's parametrizations is here; any other name as it is."""
+    found = None if name in targets else _PARAMETRIZED.fullmatch(str(name))
+    return name if found is None else f"{found[1]}{found[2]}_{_PARTS[found[3]]}"
+
+
 def load_state(
     owner: str, targets: Mapping[str, Tensor], values: Mapping[str, Any], strict: bool
 ) -> IncompatibleKeys:
@@ -29,7 +41,10 @@ def load_state(
             f"load_state_dict: a dictionary of values by name is needed, got "
             f"{type(values).__name__}."
         )
-    missing = [name for name in targets if name not in values]
+    values = {_own_name(name, targets): value for name, value in values.items()}
+    # Of a Tensor with several names, one is enough.
+    given = {id(target) for name, target in targets.items() if name in values}
+    missing = [name for name, t in targets.items() if name not in values and id(t) not in given]
     unexpected = [name for name in values if name not in targets]
     problems = []
     if strict and missing:

@@ -21,6 +21,15 @@ from lucid.creation import empty, full_like
 Mode = Literal["fan_in", "fan_out"]
 
 
+def _check(tensor: Tensor) -> None:
+    """Refuse what cannot be filled in place."""
+    if not isinstance(tensor, Tensor):
+        raise TypeError(
+            f"init: a Tensor to fill is needed, such as layer.weight, got {type(tensor).__name__}. "
+            "An array, such as layer.weight.data, cannot be changed in place."
+        )
+
+
 def _device(tensor: Tensor) -> str | None:
     # A Tensor that is bound to no device stays so, or else the programs that read it would be
     # compiled again when all of their other state is bound to its device too.
@@ -35,6 +44,7 @@ def uniform(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> None:
     >>> bool(((w >= 1) & (w < 2)).all())
     True
     """
+    _check(tensor)
     tensor.data = random.uniform(a, b, tensor.shape, dtype=tensor.dtype, device=_device(tensor))
 
 
@@ -46,6 +56,7 @@ def normal(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> None:
     >>> round(w.mean().item(), 1)
     3.0
     """
+    _check(tensor)
     tensor.data = random.normal(mean, std, tensor.shape, dtype=tensor.dtype, device=_device(tensor))
 
 
@@ -57,6 +68,7 @@ def constant(tensor: Tensor, val: float) -> None:
     >>> w
     Tensor([3., 3.])
     """
+    _check(tensor)
     tensor.data = full_like(tensor, val).data
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -102,3 +104,20 @@ def test_a_jax_array_left_of_an_operator_gives_a_jax_array():
     x = Tensor([1.0, 2.0])
     assert isinstance(jnp.array([3.0, 4.0]) * x, jax.Array)
     assert type(x * jnp.array([3.0, 4.0])) is Tensor
+
+
+def test_numbers_of_tensors_are_formatted_and_rounded():
+    loss = Tensor(1.23456)
+    assert f"{loss:.3f}" == "1.235"
+    assert f"{Tensor([2.5]):6.2e}|{Tensor(7):03d}|{Tensor(True):d}" == "2.50e+00|007|1"
+    assert f"{loss}" == str(loss)
+    assert round(loss, 2).item() == np.float32(1.23)
+    assert round(Tensor([1.5, -0.4])).tolist() == [2.0, 0.0]
+    assert complex(Tensor(2.0)) == 2 + 0j
+    assert (int(Tensor(3.7)), float(Tensor([2])), operator.index(Tensor([4]))) == (3, 2.0, 4)
+    with pytest.raises(TypeError) as caught:
+        f"{Tensor([1.0, 2.0]):.2f}"
+    assert str(caught.value) == (
+        "format: '.2f' shows one number, and this Tensor has shape (2,). Format its items, or "
+        "print it without a format."
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import pytest
@@ -103,3 +104,66 @@ def test_threads_have_their_own_grad_mode():
     done.set()
     thread.join(10)
     assert seen == {"at start": True, "inside": False}
+
+
+@pytest.mark.parametrize("mode", [lucid.no_grad, lambda: lucid.set_grad_enabled(False)])
+def test_a_generator_is_in_the_mode_in_its_own_steps_only(mode):
+    seen = []
+
+    @mode()
+    def steps(n):
+        """Doc."""
+        for i in range(n):
+            seen.append(lucid.grad_enabled())
+            try:
+                seen.append((yield i))
+            except KeyError:
+                seen.append(lucid.grad_enabled())
+        return "end"
+
+    assert steps.__doc__ == "Doc."
+    running = steps(3)
+    assert (next(running), lucid.grad_enabled()) == (0, True)
+    assert (running.send("sent"), lucid.grad_enabled()) == (1, True)
+    assert (running.throw(KeyError()), lucid.grad_enabled()) == (2, True)
+    with pytest.raises(StopIteration) as end:
+        next(running)
+    assert end.value.value == "end"
+    assert seen == [False, "sent", False, False, False, None]
+    abandoned = steps(2)
+    next(abandoned)
+    abandoned.close()
+    assert lucid.grad_enabled()
+
+
+def test_coroutines_that_take_turns_keep_their_own_modes():
+    seen = []
+
+    @lucid.no_grad()
+    async def quiet():
+        for _ in range(3):
+            seen.append(("quiet", lucid.grad_enabled()))
+            await asyncio.sleep(0)
+
+    async def loud():
+        for _ in range(3):
+            seen.append(("loud", lucid.grad_enabled()))
+            await asyncio.sleep(0)
+
+    @lucid.no_grad()
+    async def stream():
+        for i in range(2):
+            seen.append(("quiet", lucid.grad_enabled()))
+            await asyncio.sleep(0)
+            yield i
+
+    async def both():
+        await asyncio.gather(quiet(), loud())
+        seen.extend([("loud", lucid.grad_enabled()) async for _ in stream()])
+        stopped = stream()
+        await stopped.asend(None)
+        await stopped.aclose()
+
+    asyncio.run(both())
+    assert lucid.grad_enabled()
+    assert set(seen) == {("quiet", False), ("loud", True)}

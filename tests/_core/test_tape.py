@@ -195,3 +195,42 @@ def test_hooks_see_recorded_gradients_under_create_graph():
     dx = lucid.autograd.grad(y * 3, x, create_graph=True)
     np.testing.assert_allclose(dx.numpy(), 18 * x.numpy(), rtol=1e-6)
     assert lucid.autograd.grad(dx, x).tolist() == [18, 18, 18]
+
+
+PIECES = {
+    "chunk": lambda x: lucid.chunk(x, 2),
+    "split": lambda x: lucid.split(x, 1),
+    "unbind": lucid.unbind,
+    "slices": lambda x: (x[:1], x[1:]),
+    "sum, reshape, transpose": lambda x: (x.sum(0), x.reshape(-1)[:2], x.T[0], x + 1, x * 3.0),
+}
+
+
+@pytest.mark.parametrize("name", PIECES)
+@pytest.mark.parametrize("jitted", [False, True])
+def test_pieces_of_one_tensor_are_walked_one_after_the_other(name, jitted):
+    x = leaf(2, 3)
+
+    def run():
+        base = x * 1.0 if name.startswith("sum") else x
+        for piece in PIECES[name](base):
+            piece.sum().backward()
+        return x.grad
+
+    gradient = (lucid.jit(run) if jitted else run)().numpy()
+    x.grad = None
+    sum((piece.sum() for piece in PIECES[name](x)), start=Tensor(0.0)).backward()
+    np.testing.assert_array_equal(gradient, x.grad.numpy())
+
+
+@pytest.mark.parametrize(
+    "pieces", [lambda x: lucid.topk(x, 2)[0], lambda x: lucid.sort(x)[0], lucid.exp]
+)
+def test_a_walk_that_needs_values_again_says_that_they_were_freed(pieces):
+    x = leaf(4)
+    y = pieces(x).sum()
+    y.backward()
+    before = x.grad.numpy()
+    with pytest.raises(RuntimeError, match="was freed by an earlier backward"):
+        y.backward()
+    np.testing.assert_array_equal(x.grad.numpy(), before)

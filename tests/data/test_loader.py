@@ -1,9 +1,11 @@
 """DataLoader: which batches, in which order, made where, and that no thread outlives its use."""
 
+import copy
 import functools
 import gc
 import itertools
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -377,3 +379,93 @@ def test_iterating_inside_a_compiled_function_is_refused():
     compiled = lucid.jit(functools.partial(next, loader))
     with pytest.raises(lucid.JitError, match="value of a Tensor"):
         compiled()
+
+
+def raises(error):
+    raise error
+
+
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_stop_iteration_is_an_error_and_not_the_end_of_an_epoch(prefetch):
+    class Broken(Watched):
+        def __getitem__(self, idx):
+            return raises(StopIteration("a bug")) if idx == 2 else idx
+
+    class Batches(Watched):
+        def get_batch(self, indices):
+            raise StopIteration
+
+    text = (
+        "DataLoader: sample 2 of the dataset raised StopIteration, which would end the epoch. "
+        "Raise IndexError where there is no sample."
+    )
+    for options in ({}, {"collate_fn": list}):
+        with pytest.raises(RuntimeError) as caught:
+            list(DataLoader(Broken(4), 1, prefetch=prefetch, **options))
+        assert str(caught.value) == text
+    text = (
+        "DataLoader: StopIteration was raised where the batch of samples [0, 1] was made. An epoch "
+        "ends by the length of the dataset alone."
+    )
+    for dataset, options in (
+        (Watched(4), {"collate_fn": lambda samples: raises(StopIteration())}),
+        (Batches(4), {}),
+    ):
+        loader = DataLoader(dataset, 2, prefetch=prefetch, **options)
+        with pytest.raises(RuntimeError) as caught:
+            list(loader)
+        assert str(caught.value) == text
+        assert loader.state_dict()["position"] == 0
+
+
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_errors_say_which_sample_and_which_batch_it_was(prefetch):
+    with pytest.raises(KeyError, match="sample 3 is broken") as caught:
+        list(DataLoader(Watched(6, fail_at=3), 2, prefetch=prefetch))
+    assert caught.value.__notes__ == [
+        "DataLoader: this is sample 3 of the dataset.",
+        "DataLoader: this happened where the batch of samples [2, 3] was made.",
+    ]
+
+
+def test_a_copy_has_the_settings_and_begins_its_own_epoch():
+    loader = DataLoader(TensorDataset(Y), 4, shuffle=True, generator=Generator(5))
+    running, _ = iter(loader), next(loader)
+    saved = loader.state_dict()
+    for copied in (pickle.loads(pickle.dumps(loader)), copy.copy(loader), copy.deepcopy(loader)):
+        assert repr(copied) == repr(loader)
+        assert sorted(i for (x,) in copied for i in x.tolist()) == Y.tolist()
+    assert next(running)[0].shape == (4,)
+    resumed = DataLoader(TensorDataset(Y), 4, shuffle=True, generator=Generator(5))
+    resumed.load_state_dict(saved)
+    rest = [x.tolist() for (x,) in pickle.loads(pickle.dumps(resumed))]
+    assert rest == [x.tolist() for (x,) in resumed]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_in_a_forked_process_an_iteration_with_a_thread_says_that_it_cannot_go_on():
+    code = """
+import os, numpy as np, lucid
+for prefetch in (0, 2):
+    loader = lucid.data.DataLoader(range(6), 2, prefetch=prefetch, collate_fn=list)
+    batches = iter(loader)
+    next(batches)
+    if os.fork() == 0:
+        try:
+            print(prefetch, list(batches), list(loader), flush=True)
+        except RuntimeError as error:
+            print(prefetch, error, list(loader), flush=True)
+        os._exit(0)
+    os.wait()
+"""
+    found = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=120,
+        cwd=ROOT,
+    )  # fmt: skip
+    rest, whole = "[[2, 3], [4, 5]]", "[[0, 1], [2, 3], [4, 5]]"
+    assert found.stdout.splitlines() == [
+        f"0 {rest} {whole}",
+        "2 DataLoader: this iteration began in the process that forked this one, and its thread "
+        f"stayed there. Begin another iteration, or iterate with prefetch=0. {whole}",
+    ]

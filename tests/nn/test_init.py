@@ -204,3 +204,25 @@ def test_layers_differ_and_seeds_repeat_them():
     again.reset_parameters()
     assert again.weight is weight
     assert (again.weight.numpy() != before).all()
+
+
+@pytest.mark.parametrize(
+    "fill",
+    [
+        nn.init.zeros, nn.init.ones, nn.init.uniform, nn.init.normal, nn.init.xavier_uniform,
+        nn.init.xavier_normal, nn.init.kaiming_uniform, nn.init.kaiming_normal,
+        lambda t: nn.init.constant(t, 2.0),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["jax", "numpy"])
+def test_an_array_cannot_be_filled(fill, kind):
+    layer = nn.Linear(2, 2)
+    before = layer.weight.numpy()
+    array = layer.weight.data if kind == "jax" else layer.weight.numpy()
+    with pytest.raises(TypeError) as caught:
+        fill(array)
+    assert str(caught.value) == (
+        "init: a Tensor to fill is needed, such as layer.weight, got "
+        f"{type(array).__name__}. An array, such as layer.weight.data, cannot be changed in place."
+    )
+    np.testing.assert_array_equal(layer.weight.numpy(), before)

@@ -206,3 +206,42 @@ def test_loading_during_recorded_use():
     module.load_state_dict(net().state_dict())
     loss.backward()
     assert module[0].weight.grad is not None
+
+
+def test_one_name_of_a_tied_tensor_is_enough():
+    """So safetensors' save_model writes it."""
+
+    def tied():
+        model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+        model[1].weight = model[0].weight
+        return model
+
+    source, target = tied(), tied()
+    state = source.state_dict()
+    for kept in ("0.weight", "1.weight"):
+        values = {n: v for n, v in state.items() if n == kept or not n.endswith("weight")}
+        assert tuple(target.load_state_dict(values)) == ([], [])
+        np.testing.assert_array_equal(target[1].weight.numpy(), source[0].weight.numpy())
+    untied = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    with pytest.raises(ValueError, match=r"missing: 0\.weight$"):
+        untied.load_state_dict(values)
+
+
+def test_names_of_parametrizations_are_those_of_pytorch_too():
+    source = nn.Sequential(
+        nn.utils.spectral_norm(nn.Linear(3, 4)), nn.utils.weight_norm(nn.Linear(4, 2))
+    )
+    new_style = {
+        "0.weight_orig": "0.parametrizations.weight.original",
+        "0.weight_u": "0.parametrizations.weight.0._u",
+        "0.weight_v": "0.parametrizations.weight.0._v",
+        "1.weight_g": "1.parametrizations.weight.original0",
+        "1.weight_v": "1.parametrizations.weight.original1",
+    }
+    state = {new_style.get(name, name): value for name, value in source.state_dict().items()}
+    target = nn.Sequential(
+        nn.utils.spectral_norm(nn.Linear(3, 4)), nn.utils.weight_norm(nn.Linear(4, 2))
+    )
+    target.load_state_dict(state)
+    for name, value in source.state_dict().items():
+        np.testing.assert_array_equal(target.state_dict()[name].numpy(), value.numpy())
