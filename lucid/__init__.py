@@ -8,6 +8,7 @@ from math import inf, pi
 from typing import TYPE_CHECKING
 
 from lucid import autograd, nn, optim, random
+from lucid._core import growth, waiting
 from lucid._core.arrays import (
     BFloat16,
     Bool,
@@ -33,7 +34,6 @@ from lucid._core.gate import apply
 from lucid._core.mode import enable_grad, grad_enabled, no_grad, set_grad_enabled
 from lucid._core.package import publish
 from lucid._core.tensor import Tensor
-from lucid._core.waiting import listen
 from lucid._version import __version__
 from lucid.creation import (
     arange,
@@ -130,5 +130,6 @@ __all__ += linalg.__all__
 __all__ += reduce.__all__
 __all__ += shape.__all__
 
-listen()
+waiting.listen()
+growth.listen()
 publish(globals(), "lucid.serialization", "lucid._export", "lucid._core.jit")

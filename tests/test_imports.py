@@ -29,6 +29,7 @@ LAYERS = [
         "_core.hints",
         "_core.package",
         "_core.waiting",
+        "_core.growth",
         "_core.arguments",
     ],
     ["_core.arguments", "_core.arrays", "_core.handle"],

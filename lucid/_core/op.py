@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lucid._core import growth
 from lucid._core.typing import Array
 
 
@@ -63,7 +64,7 @@ class Op:
             if name != "run":
                 raise AttributeError(name)
             # Made when it is first asked for: most functions of lucid never are in a program.
-            self.run = jax.jit(self.fn, inline=True) if self.compiled else self.fn
+            self.run = jax.jit(growth.counted(self.fn), inline=True) if self.compiled else self.fn
             return self.run
 
     def linearize(self, wanted: tuple[bool, ...], inputs: Sequence[Any]) -> tuple[Any, Pullback]:

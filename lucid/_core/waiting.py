@@ -21,7 +21,7 @@ import jax
 PATIENCE = 2.0  # seconds without a word
 
 _log = logging.getLogger("lucid")
-_COMPILATION = "/jax/core/compile/backend_compile_duration"
+COMPILATION = "/jax/core/compile/backend_compile_duration"
 
 
 class Wait(threading.Thread):
@@ -95,13 +95,18 @@ def waiting(what: str) -> Iterator[None]:
         _end()
 
 
+def program_name(details: dict[str, Any]) -> str:
+    """The name of the function that JAX compiles, from what it tells with an event."""
+    return str(details.get("fun_name", "a program")).removeprefix("jit(").removesuffix(")")
+
+
 def _on_begin(event: str, value: float, **details: Any) -> None:
-    if event == _COMPILATION:
-        _begin(str(details.get("fun_name", "a program")).removeprefix("jit(").removesuffix(")"))
+    if event == COMPILATION:
+        _begin(program_name(details))
 
 
 def _on_end(event: str, duration_secs: float, **details: Any) -> None:
-    if event == _COMPILATION:
+    if event == COMPILATION:
         _end()
 
 

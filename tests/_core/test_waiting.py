@@ -142,7 +142,7 @@ def test_where_no_thread_can_start_programs_are_compiled_all_the_same(terminal, 
 
 
 def test_the_end_of_a_compilation_that_began_unheard_counts_for_nothing(terminal):
-    jax.monitoring.record_event_duration_secs(waiting._COMPILATION, 1.0, fun_name="unheard")
+    jax.monitoring.record_event_duration_secs(waiting.COMPILATION, 1.0, fun_name="unheard")
     lucid.jit(slow)(lucid.ones(2))
     assert len(lines("slow", terminal)) == 2
 
