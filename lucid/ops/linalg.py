@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from lucid._core.declaration import op
 from lucid._core.typing import Operand
-from lucid.ops.precision import summed_in_float32
+from lucid.ops.precision import in_float32, summed_in_float32
 
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
@@ -48,7 +48,7 @@ def dot(a: Operand, b: Operand) -> Tensor:
 
 
 @op
-@summed_in_float32
+@in_float32
 def outer(a: Operand, b: Operand) -> Tensor:
     """All products of an element of `a` with one of `b`, both flattened.
 

@@ -81,8 +81,8 @@ FUNCTIONS = {
     ),
 }  # fmt: skip
 
-# Two roundings: of the products, and after the bias.
-ROUNDED_TWICE = {"conv2d", "conv_transpose2d"}
+# Two roundings: of the products, and after the bias; of `linear` on GPU and TPU.
+ROUNDED_TWICE = {"linear", "conv2d", "conv_transpose2d"}
 
 
 def results(fn, operands, weights, dtype, jitted=False):
