@@ -18,6 +18,7 @@ from lucid.nn import (
     parameter,
     patches,
     pool,
+    recurrent,
     resize,
 )
 from lucid.nn.activation import *
@@ -32,6 +33,7 @@ from lucid.nn.norm import *
 from lucid.nn.parameter import *
 from lucid.nn.patches import *
 from lucid.nn.pool import *
+from lucid.nn.recurrent import *
 from lucid.nn.resize import *
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ __all__ += norm.__all__
 __all__ += parameter.__all__
 __all__ += patches.__all__
 __all__ += pool.__all__
+__all__ += recurrent.__all__
 __all__ += resize.__all__
 
 publish(globals())

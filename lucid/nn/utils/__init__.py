@@ -8,6 +8,7 @@ from lucid.nn.parametrizations import (
     spectral_norm,
     weight_norm,
 )
+from lucid.nn.utils import rnn
 from lucid.nn.utils.clip import clip_grad_norm, clip_grad_value, get_total_norm, grad_norm
 from lucid.nn.utils.convert import parameters_to_vector, vector_to_parameters
 
@@ -20,6 +21,7 @@ __all__ = [
     "parameters_to_vector",
     "remove_spectral_norm",
     "remove_weight_norm",
+    "rnn",
     "spectral_norm",
     "vector_to_parameters",
     "weight_norm",
