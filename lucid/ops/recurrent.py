@@ -221,7 +221,9 @@ def _layer(
     if lengths is not None:
         valid = _valid(input_, lengths)
         input_ = jnp.where(valid, input_, 0)  # for what stands there may be infinite
-    last, (hidden, *_), _ = _run(cell, reverse, *_prepared(cell, input_, state, weights), valid)
+    batch = jnp.shape(input_)[1:-1]
+    ready = _prepared(cell, input_, state, batch, weights)
+    last, (hidden, *_), _ = _run(cell, reverse, *ready, valid)
     if valid is not None:
         hidden = jnp.where(valid, hidden, 0)
     return _rounded((hidden, *last), input_, weights)
@@ -230,12 +232,17 @@ def _layer(
 def _step(
     cell: _Cell, input_: Operand, state: Sequence[Operand | None], weights: _Weights
 ) -> tuple[Array, ...]:
-    following, _ = _advance(cell, *_prepared(cell, input_, state, weights))
+    batch = jnp.shape(input_)[:-1]
+    following, _ = _advance(cell, *_prepared(cell, input_, state, batch, weights))
     return _rounded(following, input_, weights)
 
 
 def _prepared(
-    cell: _Cell, input_: Operand, state: Sequence[Operand | None], weights: _Weights
+    cell: _Cell,
+    input_: Operand,
+    state: Sequence[Operand | None],
+    batch: tuple[int, ...],
+    weights: _Weights,
 ) -> _Ready:
     weight, pushes = wide(weights.hh), wide(input_) @ wide(weights.ih).T
     size = weight.shape[0] // cell.gates
@@ -248,7 +255,7 @@ def _prepared(
     if weights.bias_hh is not None:
         pushes = pushes + wide(weights.bias_hh)
     # The hidden vector is as long as a row of the weight that it meets.
-    shapes = [(pushes.shape[-2], n) for n in (weight.shape[1], size)]
+    shapes = [(*batch, n) for n in (weight.shape[1], size)]
     start = tuple(
         (jnp.zeros(shape) if s is None else jnp.asarray(s)).astype(pushes.dtype)
         for s, shape in zip(state, shapes, strict=False)
