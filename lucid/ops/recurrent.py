@@ -348,10 +348,9 @@ def _run_jvp(cell: _Cell, reverse: bool, primals: Any, tangents: Any) -> Any:
     def step(d_state: tuple[Array, ...], at: Any) -> tuple[tuple[Array, ...], Any]:
         d_pushes, d_given, d_projected, slopes, valid = at
         d_gates = d_pushes + d_state[0] @ weight.T
-        parts = d_gates.reshape(*d_gates.shape[:-1], cell.gates, -1)
         d_new = []
         for of_gates, *of_others in slopes:
-            d_output = jnp.sum(of_gates * parts, -2)
+            d_output = jnp.sum(of_gates * d_gates.reshape(of_gates.shape), -2)
             for slope, d in zip(of_others, (*d_given, *d_state[cell.own :]), strict=True):
                 d_output += slope * d
             d_new.append(d_output)

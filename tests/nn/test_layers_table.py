@@ -38,8 +38,21 @@ def affine(n: int) -> dict[str, tuple[int, ...]]:
     return {"weight": (n,), "bias": (n,)}
 
 
+def recurrent(
+    gates: int, size: int, hidden: int, out: int, suffix: str = "_l0"
+) -> dict[str, tuple[int, ...]]:
+    """The state of one direction of a recurrent layer; with a projection if out is not hidden."""
+    rows = gates * hidden
+    shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, size), "weight_hh": (rows, out)}
+    shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+    if out != hidden:
+        shapes["weight_hr"] = (out, hidden)
+    return {name + suffix: shape for name, shape in shapes.items()}
+
+
 STATISTICS = {"running_mean": (3,), "running_var": (3,), "num_batches_tracked": ()}
 LINE, IMAGE, VOLUME = (2, 3, 6), (2, 3, 6, 5), (2, 3, 4, 5, 4)
+STEPS = (2, 5, 3)
 PAIR = ((3, 4), (3, 4))
 SHARES = (spaced(3, 4, low=0.1, high=0.9).astype(np.float32), np.eye(3, 4, dtype=np.float32))
 CLASSES = ((3, 4), np.array([3, 0, 1], np.int32))
@@ -102,6 +115,21 @@ LAYERS = [
     Layer(lambda: nn.LayerNorm((3, 6)), (LINE,), {"weight": (3, 6), "bias": (3, 6)}),
     Layer(lambda: nn.GroupNorm(2, 4), ((2, 4, 3),), affine(4)),
     Layer(lambda: nn.GlobalResponseNorm(3), (LINE,), {"gamma": (3,), "beta": (3,)}),
+    Layer(
+        lambda: nn.RNNBase("RNN_RELU", 3, 2, batch_first=True, dropout=0.3, num_layers=2),
+        (STEPS,),
+        {**recurrent(1, 3, 2, 2), **recurrent(1, 2, 2, 2, "_l1")},
+    ),
+    Layer(lambda: nn.RNN(3, 2, batch_first=True), (STEPS,), recurrent(1, 3, 2, 2)),
+    Layer(
+        lambda: nn.LSTM(3, 4, batch_first=True, bidirectional=True, proj_size=2),
+        (STEPS,),
+        {**recurrent(4, 3, 4, 2), **recurrent(4, 3, 4, 2, "_l0_reverse")},
+    ),
+    Layer(lambda: nn.GRU(3, 2, batch_first=True), (STEPS,), recurrent(3, 3, 2, 2)),
+    Layer(lambda: nn.RNNCell(3, 2), ((4, 3),), recurrent(1, 3, 2, 2, "")),
+    Layer(lambda: nn.LSTMCell(3, 2), ((4, 3),), recurrent(4, 3, 2, 2, "")),
+    Layer(lambda: nn.GRUCell(3, 2), ((4, 3),), recurrent(3, 3, 2, 2, "")),
     Layer(nn.MSELoss, PAIR, {}),
     Layer(nn.L1Loss, PAIR, {}),
     Layer(nn.SmoothL1Loss, PAIR, {}),
@@ -118,19 +146,27 @@ LAYERS = [
 CONTAINERS = {"Module", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict"}
 
 
+def tensors(output: Any) -> list[Tensor]:
+    """The Tensors that a Module returned."""
+    if isinstance(output, tuple):
+        return [y for part in output for y in tensors(part)]
+    return [output]
+
+
 def run(layer: Layer, module: nn.Module, call: Any = None, dtype: str = "float32") -> list[Any]:
-    """Output, gradients and state after one step, as arrays; the same random numbers each time."""
+    """Outputs, gradients and state after one step, as arrays; the same random numbers each time."""
     lucid.random.seed(3)
     inputs = [
         Tensor(x, requires_grad=i == 0, dtype=dtype) if x.dtype.kind == "f" else Tensor(x)
         for i, x in enumerate(layer.arrays())
     ]
     module.zero_grad()
-    output = (call or module)(*inputs)
-    if output.requires_grad:
-        (output * output).sum().backward()
-    tensors = [*module.parameters(), *inputs]
-    return [output, *(t.grad for t in tensors), *module.state_dict().values()]
+    outputs = tensors((call or module)(*inputs))
+    for output in outputs:
+        if output.requires_grad:
+            (output * output).sum().backward(retain_graph=True)
+    leaves = [*module.parameters(), *inputs]
+    return [*outputs, *(t.grad for t in leaves), *module.state_dict().values()]
 
 
 def assert_same(found: list[Any], expected: list[Any]) -> None:
@@ -166,7 +202,7 @@ def keeps_dtype(layer: Layer) -> None:
 def leaks_no_tracer(layer: Layer) -> None:
     module = layer.make()
     before = dict(vars(module))
-    step = lucid.jit(lambda *inputs: (module(*inputs) * 2).sum())
+    step = lucid.jit(lambda *inputs: [(y * 2).sum() for y in tensors(module(*inputs))])
     step(*(Tensor(x) for x in layer.arrays()))
     assert vars(module) == before
     state = (*module.parameters(), *module.buffers(), lucid.random.default_generator().state)
@@ -187,9 +223,10 @@ def is_deterministic_in_evaluation(layer: Layer) -> None:
     module.eval()
     assert not any(m.training for m in module.modules())
     inputs = [Tensor(x) for x in layer.arrays()]
-    first = module(*inputs)
+    first = tensors(module(*inputs))
     state = {name: t.numpy() for name, t in module.state_dict().items()}
-    np.testing.assert_array_equal(module(*inputs).numpy(), first.numpy())
+    for y, before in zip(tensors(module(*inputs)), first, strict=True):
+        np.testing.assert_array_equal(y.numpy(), before.numpy())
     for name, t in module.state_dict().items():
         np.testing.assert_array_equal(t.numpy(), state[name])
 
@@ -218,20 +255,20 @@ def takes_an_empty_batch(layer: Layer) -> None:
     for training in (True, False):
         module = layer.make().train(training)
         state = {name: t.numpy() for name, t in module.state_dict().items()}
-        usual = layer.make().train(training)(*map(Tensor, layer.arrays()))
+        usual, *_ = tensors(layer.make().train(training)(*map(Tensor, layer.arrays())))
         for call in (module, lucid.jit(module)):
             inputs = [
                 Tensor(x[:0] if x.ndim else x, requires_grad=x.dtype.kind == "f")
                 for x in layer.arrays()
             ]
-            output = call(*inputs)
+            output, *others = tensors(call(*inputs))
             if usual.ndim:
                 assert output.shape == (0, *usual.shape[1:])
             else:  # the mean of no losses
                 assert np.isnan(output.item())
             if output.requires_grad:
                 module.zero_grad()
-                output.sum().backward()
+                sum((y.sum() for y in others), output.sum()).backward()
                 assert all(x.grad is None or x.grad.shape == x.shape for x in inputs)
                 for parameter in module.parameters():
                     np.testing.assert_array_equal(parameter.grad.numpy(), 0)

@@ -23,16 +23,13 @@ LAYERS: list[tuple[str, dict[str, Any], str]] = [
     ("RNN", {}, "given"),
     ("RNN", {"nonlinearity": "relu", "bidirectional": True}, "zeros"),
     ("LSTM", {}, "zeros"),
-    ("LSTM", {"bias": False}, "unbatched"),
-    ("LSTM", DEEP, "given"),
+    ("LSTM", {"bias": False, "bidirectional": True}, "unbatched"),
     ("LSTM", {"proj_size": 2, **DEEP}, "given"),
-    ("GRU", {"bias": False}, "unbatched"),
-    ("GRU", {"num_layers": 2}, "given"),
+    ("GRU", {"num_layers": 2, "bias": False}, "unbatched"),
 ]
 PACKED: list[tuple[str, dict[str, Any], list[int]]] = [
     ("RNN", {"nonlinearity": "relu"}, [4, 3, 1]),
     ("LSTM", {"bidirectional": True}, [2, 4, 1]),
-    ("LSTM", {"proj_size": 2, "batch_first": True}, [3, 1, 2]),
     ("GRU", DEEP, [2, 4, 1]),
     ("GRU", {}, [3, 3, 3]),
 ]
