@@ -252,6 +252,7 @@ MODULES: Mapping[str, Names] = {
     "lucid.nn.functional": _FUNCTIONAL,
     "lucid.nn.init": _INIT,
     "lucid.nn.utils": _UTILS,
+    "lucid.nn.utils.rnn": {},
 }
 
 # Of a keyword what it may be called; a function is told the first that it has.

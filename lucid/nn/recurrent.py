@@ -12,9 +12,9 @@ from lucid._core.arguments import count
 from lucid._core.tensor import Tensor
 from lucid.nn import functional as F
 from lucid.nn import init
+from lucid.nn._packed import PackedSequence
 from lucid.nn.module import Module
 from lucid.nn.parameter import Parameter
-from lucid.nn.utils.rnn import PackedSequence
 from lucid.ops import recurrent as ops
 from lucid.ops.shape import concatenate, squeeze, stack, swapaxes, unsqueeze
 

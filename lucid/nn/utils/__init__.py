@@ -1,5 +1,7 @@
 """Tools for gradients and parameters."""
 
+from typing import TYPE_CHECKING
+
 from lucid._core.package import publish
 from lucid.nn.averaging import EMA
 from lucid.nn.parametrizations import (
@@ -8,9 +10,11 @@ from lucid.nn.parametrizations import (
     spectral_norm,
     weight_norm,
 )
-from lucid.nn.utils import rnn
 from lucid.nn.utils.clip import clip_grad_norm, clip_grad_value, get_total_norm, grad_norm
 from lucid.nn.utils.convert import parameters_to_vector, vector_to_parameters
+
+if TYPE_CHECKING:
+    from lucid.nn.utils import rnn
 
 __all__ = [
     "EMA",
