@@ -151,8 +151,8 @@ def needed(what: str, values: Any) -> np.ndarray[Any, Any]:
     if known is None:
         raise JitError(
             f"{what} must be known here, and the arguments of a compiled function are not. Use "
-            "pad_packed_sequence, which does not need them; or pass a list of Python integers, each of "
-            "which is part of the program."
+            "pad_packed_sequence, which does not need them; or pass a list of Python integers, "
+            "each of which is part of the program."
         )
     return known
 
