@@ -6,6 +6,7 @@ All but `from_dlpack` take `dtype` (float32 or int32 by default), `requires_grad
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, Unpack, cast
 
@@ -221,7 +222,8 @@ def eye(N: int, M: int | None = None, k: int = 0, /, **options: Unpack[Options])
 def _check_ends(call: str, numbers: Iterable[Any], dtype: DType) -> None:
     """Refuse a range whose ends the dtype cannot hold."""
     for end in numbers:
-        check_integer(call, int(end), canonical_dtype(dtype))
+        if math.isfinite(end):
+            check_integer(call, int(end), canonical_dtype(dtype))
 
 
 def _float_by_default(options: Options) -> Options:

@@ -54,7 +54,11 @@ def _fitted(op: Op, at: int, value: int, dtypes: list[Any]) -> Any:
         dtype = whole
     if dtype.kind not in "iu":  # a float holds any integer, if not exactly
         limits = np.iinfo(whole)
-        return value if limits.min <= value <= limits.max else float(value)
+        if limits.min <= value <= limits.max:
+            return value
+        if value.bit_length() > 1023:
+            raise _overflow(op.name, value, dtype)
+        return float(value)
     limits = np.iinfo(dtype)
     taken: float | None = value
     if not limits.min <= value <= limits.max:
@@ -82,6 +86,8 @@ def check_integer(call: str, value: Any, dtype: Any) -> None:
 
 
 def _overflow(call: str, value: int, dtype: np.dtype[Any]) -> OverflowError:
+    if dtype.kind not in "iu":
+        return OverflowError(f"{call}: an integer of {value.bit_length()} bits fits into no float.")
     wider = "lucid.Int32" if dtype.itemsize < 4 else "float"
     return OverflowError(
         f"{call}: the integer {value} does not fit into {dtype}. Use a wider dtype, for example "

@@ -81,6 +81,9 @@ def test_floats_hold_any_integer():
     x = Tensor([1.0, -2.0])
     assert (x * 2**40).tolist() == [2.0**40, -(2.0**41)]
     assert (x < 2**40).tolist() == [True, True]
+    with pytest.raises(OverflowError, match=r"^add: an integer of 2001 bits fits into no float\.$"):
+        x + 2**2000
+    assert np.isinf(lucid.linspace(0.0, np.inf, 3)[2].item())
     assert (Tensor([True]) + 300).tolist() == [301]
 
 

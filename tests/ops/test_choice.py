@@ -77,3 +77,18 @@ def test_powers_at_0_to_second_order(exponent, first, second):
 
 def test_the_root_at_0_is_infinitely_steep():
     assert grads(lucid.sqrt, [0.0]) == [[np.inf]]
+
+
+def test_a_norm_has_second_derivatives_where_one_coordinate_is_0():
+    """Those of sum(x / |x|) at (0, -1, 2), from the quotient rule."""
+    at = np.array([0.0, -1.0, 2.0])
+    n, total = np.sqrt(at @ at), at.sum()
+    ones = np.ones(3)
+    hessian = (
+        -(np.outer(ones, at) + np.outer(at, ones) + total * np.eye(3)) / n**3
+        + 3 * total * np.outer(at, at) / n**5
+    )
+    x = Tensor(at, requires_grad=True)
+    (first,) = lucid.autograd.grad((F.normalize(x, axis=0).sum(),), (x,), create_graph=True)
+    (second,) = lucid.autograd.grad((first.sum(),), (x,))
+    np.testing.assert_allclose(second.numpy(), hessian.sum(0), rtol=1e-5)
