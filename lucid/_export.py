@@ -125,6 +125,7 @@ def export(
         TypeError: the Module returns something else than Tensors in tuples, lists and
             dictionaries with strings as keys.
         JitError: the forward pass needs the value of a Tensor, or draws random numbers.
+        OSError: the file cannot be written; the message ends in the path.
         ModuleNotFoundError: the package flatbuffers, which JAX writes with, is not installed.
 
     >>> import tempfile

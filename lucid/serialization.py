@@ -13,6 +13,7 @@ import importlib
 import json
 import math
 import os
+import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -39,8 +40,10 @@ def save(obj: Any, path: str | os.PathLike[str]) -> Path:
     takes a model and its optimizer together, of one step, also while another thread trains.
 
     The file is written beside its place and moved there at the end: whenever the process dies, the
-    old file or the new one is there. An array that is held twice, as by tied parameters, is
-    written once. Arrays in the memory of the CPU are written from where they lie.
+    old file or the new one is there. What a killed save left besides, the next one to the same path
+    sweeps away, if the file system has locks. A link is followed, and a file that exists keeps its
+    mode. An array that is held twice, as by tied parameters, is written once. Arrays in the memory
+    of the CPU are written from where they lie.
 
     Args:
         obj: Tensors, arrays, numbers, strings, None, what has a `state_dict`, and dictionaries,
@@ -53,6 +56,7 @@ def save(obj: Any, path: str | os.PathLike[str]) -> Path:
     Raises:
         ValueError: the suffix is another one, or `obj` holds itself.
         TypeError: `obj` holds something else, or a dtype that the format does not know.
+        OSError: the file cannot be written; the message ends in the path.
         ModuleNotFoundError: `.safetensors` without the `safetensors` package.
 
     >>> import tempfile
@@ -286,7 +290,13 @@ def _write_safetensors(path: str, arrays: Mapping[str, Any], structure: str) -> 
             )
     # The writer takes the memory as it lies, so an array must lie in row-major order.
     contiguous = {name: np.ascontiguousarray(a).reshape(a.shape) for name, a in arrays.items()}
-    numpy_format.save_file(contiguous, path, metadata={_STRUCTURE: structure})
+    try:
+        numpy_format.save_file(contiguous, path, metadata={_STRUCTURE: structure})
+    except _safetensors().SafetensorError as error:  # also for a full disk
+        number = re.search(r"\(os error (\d+)\)$", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
 
 
 @contextlib.contextmanager
