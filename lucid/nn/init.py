@@ -173,6 +173,7 @@ def bilinear(tensor: Tensor) -> None:
     >>> w
     Tensor([[[0.25, 0.75, 0.75, 0.25]]])
     """
+    _check(tensor)
     if tensor.ndim < 3 or tensor.shape[1] not in (1, tensor.shape[0]):
         raise ValueError(
             "init.bilinear: a weight (channels, channels, *k) or (channels, 1, *k) is needed, "
@@ -210,6 +211,7 @@ def icnr(tensor: Tensor, init: Callable[[Tensor], None], upscale_factor: int = 2
     >>> bool((w == w[0]).all())
     True
     """
+    _check(tensor)
     block = upscale_factor**2
     if tensor.ndim < 2 or upscale_factor < 1 or tensor.shape[0] % block:
         raise ValueError(

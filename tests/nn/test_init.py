@@ -211,7 +211,8 @@ def test_layers_differ_and_seeds_repeat_them():
     [
         nn.init.zeros, nn.init.ones, nn.init.uniform, nn.init.normal, nn.init.xavier_uniform,
         nn.init.xavier_normal, nn.init.kaiming_uniform, nn.init.kaiming_normal,
-        lambda t: nn.init.constant(t, 2.0),
+        lambda t: nn.init.constant(t, 2.0), nn.init.bilinear,
+        lambda t: nn.init.icnr(t, nn.init.normal),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("kind", ["jax", "numpy"])
