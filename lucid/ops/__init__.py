@@ -3,6 +3,7 @@
 from lucid.ops import (
     activation,
     affine,
+    attention,
     averaging,
     classification,
     conv,
@@ -27,6 +28,7 @@ from lucid.ops import (
 __all__ = [
     "activation",
     "affine",
+    "attention",
     "averaging",
     "classification",
     "conv",

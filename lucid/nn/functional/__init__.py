@@ -5,6 +5,7 @@ from a generator and so always return Tensors.
 
 from lucid._core.package import publish
 from lucid.nn.functional import conv, patches, pool
+from lucid.nn.functional.attention import scaled_dot_product_attention
 from lucid.nn.functional.conv import *
 from lucid.nn.functional.dropout import (
     alpha_dropout,
@@ -40,6 +41,7 @@ __all__ = [
     "embedding",
     "instance_norm",
     "one_hot",
+    "scaled_dot_product_attention",
     "tanh",
 ]
 __all__ += conv.__all__
