@@ -170,6 +170,7 @@ MODULE: Names = {
     "cpu": 'to("cpu")',
     "cuda": 'to("gpu")',
     "double": 'to("float64")',
+    "flatten_parameters": "lucid needs none: the weights are read where they lie",
     "float": 'to("float32")',
     "half": 'to("float16")',
     "num_parameters": "count_parameters()",
@@ -210,6 +211,7 @@ _NN: Names = {
     "MaxPool2D": "MaxPool2d",
     "MaxPool3D": "MaxPool3d",
     "MaxPooling2D": "MaxPool2d",
+    "SimpleRNN": "RNN",
     "UpsamplingBilinear2d": 'Upsample(mode="bilinear", align_corners=True)',
     "UpsamplingNearest2d": 'Upsample(mode="nearest")',
 }

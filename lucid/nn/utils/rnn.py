@@ -216,7 +216,7 @@ def _checked(call: str, padded: Tensor, lengths: Any) -> Any:
     steps, n = padded.shape[:2]
     if found.shape != (n,):
         raise ValueError(
-            f"{call}: a length for each of the {n} sequences is needed, got {found.shape} lengths."
+            f"{call}: {n} lengths are needed, one for each sequence, got shape {found.shape}."
         )
     if found.dtype.kind not in "iu" and n:
         raise TypeError(f"{call}: lengths must be integers, got dtype {found.dtype}.")
