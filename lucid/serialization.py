@@ -29,8 +29,11 @@ from lucid._core.mode import lock
 from lucid._core.tensor import Tensor
 
 _STRUCTURE = "lucid.structure"
-# A file may unpack to this many times its size. What `save` writes is not compressed at all.
-_LARGEST_RATIO = 100
+# A file may take this many times its size in memory, or what is little anyhow.
+_LARGEST_RATIO, _LITTLE = 10, 2**24
+# About what a Tensor takes beside its values, and what a mark of JSON stands for: a list or a
+# dictionary, half a string, a number with its place in a list.
+_PER_TENSOR, _PER_MARK = 3500, {b"[": 88, b"{": 88, b'"': 30, b",": 36}
 
 
 def save(obj: Any, path: str | os.PathLike[str]) -> Path:
@@ -54,7 +57,8 @@ def save(obj: Any, path: str | os.PathLike[str]) -> Path:
         The path.
 
     Raises:
-        ValueError: the suffix is another one, or `obj` holds itself.
+        ValueError: the suffix is another one, `obj` holds itself, or it is one of many small
+            objects and so few bytes that `load` would refuse the file.
         TypeError: `obj` holds something else, or a dtype that the format does not know.
         OSError: the file cannot be written; the message ends in the path.
         ModuleNotFoundError: `.safetensors` without the `safetensors` package.
@@ -75,8 +79,16 @@ def save(obj: Any, path: str | os.PathLike[str]) -> Path:
         raise ValueError(
             "save: the checkpoint holds itself, or is nested too deeply. Pass a flatter one."
         ) from None
-    write = _write_npz if suffix == ".npz" else _write_safetensors
-    write_whole(path, lambda temporary: write(temporary, arrays, structure))
+
+    def write(temporary: str) -> None:
+        (_write_npz if suffix == ".npz" else _write_safetensors)(temporary, arrays, structure)
+        try:
+            with _open(Path(temporary), suffix):
+                pass
+        except ValueError as error:
+            raise ValueError(f"save: {error}. Save long lists of numbers as arrays.") from None
+
+    write_whole(path, write)
     return path
 
 
@@ -84,7 +96,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     """Read what `save` wrote, or any `.safetensors` or `.npz` file of arrays, as Tensors.
 
     Loading runs no code of the file, and reads all of it or raises. Arrays are read one by one, so
-    it needs the memory of the Tensors and once more that of the largest.
+    it needs the memory of the Tensors and once more that of the largest: at most ten times the size
+    of the file, or 16 MiB if that is more.
 
     Args:
         path: ends in `.npz` or `.safetensors`.
@@ -94,9 +107,10 @@ def load(path: str | os.PathLike[str]) -> Any:
         dictionary of Tensors.
 
     Raises:
-        ValueError: the file is truncated, corrupt, of another format, or unpacks to more than 100
-            times its size; the message names it and says what is wrong.
+        ValueError: the file is truncated, corrupt, of another format, holds a name twice, or takes
+            more memory than that; the message names it and says what is wrong.
         FileNotFoundError: there is no such file.
+        OSError: it cannot be read.
         ModuleNotFoundError: `.safetensors` without the `safetensors` package.
 
     >>> import tempfile
@@ -107,13 +121,14 @@ def load(path: str | os.PathLike[str]) -> Any:
     suffix = _suffix(path)
     if not path.is_file():
         raise FileNotFoundError(f"load: there is no file {path}.")
+    path.open("rb").close()  # what the system says of a file that is closed to this user
     try:
-        with (_open_npz if suffix == ".npz" else _open_safetensors)(path) as file:
+        with _open(path, suffix) as file:
             # Each array becomes a Tensor before the next one is read.
             tensor = functools.cache(lambda name: Tensor(from_host(file.read(name))))
             if file.structure is None:
                 return {name: tensor(name) for name in file.names}
-            return _put_together(json.loads(file.structure), tensor)
+            return _put_together(file.structure, tensor)
     except ModuleNotFoundError:
         raise
     except Exception as error:  # whatever zipfile, json and NumPy make of damaged bytes
@@ -187,19 +202,26 @@ def _join(name: str, key: object) -> str:
     return f"{name}.{key}" if name else str(key)
 
 
-def _put_together(node: Any, tensor: Callable[[str], Tensor]) -> Any:
-    if isinstance(node, list):
-        return [_put_together(item, tensor) for item in node]
-    if not isinstance(node, dict):
-        return node
-    ((kind, value),) = node.items()
-    if kind == "array":
-        return tensor(value)
-    if kind == "tuple":
-        return tuple(_put_together(item, tensor) for item in value)
-    if kind == "dict":
-        return {key: _put_together(item, tensor) for key, item in value}
-    raise ValueError(f'unknown part "{kind}" in the structure')
+def _put_together(structure: str, tensor: Callable[[str], Tensor]) -> Any:
+    def part(pairs: list[tuple[str, Any]]) -> Any:
+        ((kind, value),) = pairs
+        if kind == "array":
+            return tensor(value)
+        if kind not in ("tuple", "dict") or not isinstance(value, list):
+            raise ValueError(f'unknown part "{kind}" in the structure')
+        return tuple(value) if kind == "tuple" else _without_repeats(value)
+
+    # Each part is made as soon as it is read, so that its JSON does not live on beside it.
+    return json.loads(structure, object_pairs_hook=part)
+
+
+def _without_repeats(pairs: list[Any]) -> dict[Any, Any]:
+    seen: dict[Any, Any] = {}
+    for key, value in pairs:
+        if key in seen:
+            raise ValueError(f'it holds "{key}" twice')
+        seen[key] = value
+    return seen
 
 
 # --- Formats ----------------------------------------------------------------------------------
@@ -211,6 +233,24 @@ class _File(NamedTuple):
     names: list[str]
     structure: str | None  # as JSON; None in a file of another program
     read: Callable[[str], np.ndarray[Any, Any]]
+
+
+def _open(path: Path, suffix: str) -> contextlib.AbstractContextManager[_File]:
+    return (_open_npz if suffix == ".npz" else _open_safetensors)(path)
+
+
+def _refuse_bomb(path: Path, sizes: list[int], structure: bytes = b"") -> None:
+    """Raise if arrays of these sizes and a structure take far more memory than the file."""
+    size = path.stat().st_size
+    needed = sum(sizes) + max(sizes, default=0) + _PER_TENSOR * len(sizes)
+    # Text of any language takes up to four bytes a character, and is held more than once.
+    needed += len(structure) * (1 if structure.isascii() else 10)
+    needed += sum(cost * structure.count(mark) for mark, cost in _PER_MARK.items())
+    if needed > max(_LARGEST_RATIO * size, _LITTLE):
+        raise ValueError(
+            f"a file of {size} bytes that takes {needed} bytes of memory, more than "
+            f"{_LARGEST_RATIO} times its size, is not read"
+        )
 
 
 def _write_npz(path: str, arrays: Mapping[str, Any], structure: str) -> None:
@@ -233,12 +273,11 @@ def _write_npz(path: str, arrays: Mapping[str, Any], structure: str) -> None:
 @contextlib.contextmanager
 def _open_npz(path: Path) -> Iterator[_File]:
     with zipfile.ZipFile(path) as archive:
-        claimed, size = sum(m.file_size for m in archive.infolist()), path.stat().st_size
-        if claimed > _LARGEST_RATIO * size:
-            raise ValueError(
-                f"it claims to unpack to {claimed} bytes, more than {_LARGEST_RATIO} times its size"
-            )
-        members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+        sizes = [member.file_size for member in archive.infolist()]
+        _refuse_bomb(path, sizes)
+        members = _without_repeats(
+            [(m.filename.removesuffix(".npy"), m) for m in archive.infolist()]
+        )
         foreign: dict[str, Any] = {}
 
         def read(name: str) -> np.ndarray[Any, Any]:
@@ -251,7 +290,10 @@ def _open_npz(path: Path) -> Iterator[_File]:
         if _STRUCTURE not in members:
             yield _File(list(members), None, read)
         else:
-            header = json.loads(read(_STRUCTURE).tobytes())
+            content = read(_STRUCTURE).tobytes()
+            _refuse_bomb(path, sizes, content)
+            header = json.loads(content)
+            del content
             foreign.update(header["foreign"])
             yield _File(list(members), header["structure"], read)
 
@@ -303,8 +345,17 @@ def _write_safetensors(path: str, arrays: Mapping[str, Any], structure: str) -> 
 def _open_safetensors(path: Path) -> Iterator[_File]:
     # Not mapped into memory: the pages of a mapped file would count beside the Tensors.
     with _safetensors().safe_open(path, framework="numpy", backend="pread") as file:
+        names = list(file.keys())
+        # Of a name that comes twice the package takes the last.
+        with path.open("rb") as raw:
+            header = raw.read(int.from_bytes(raw.read(8), "little"))
+        _refuse_bomb(path, [], header)
+        entries = json.loads(header, object_pairs_hook=_without_repeats)
+        ends = [entries[name]["data_offsets"] for name in names]
+        _refuse_bomb(path, [end - start for start, end in ends], header)
+        del header, entries, ends
         structure = (file.metadata() or {}).get(_STRUCTURE)
-        yield _File(list(file.keys()), structure, file.get_tensor)
+        yield _File(names, structure, file.get_tensor)
 
 
 def _safetensors() -> Any:
