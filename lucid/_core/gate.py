@@ -55,8 +55,8 @@ def run(op: Op, *inputs: Any) -> Any:
             elif kind not in _operands:
                 _admit(op, inputs, x)
             arrays.append(x)
-    if large:
-        given = fitted_integers(op, given)
+    if large and (fitted := fitted_integers(op, given)) is not given:
+        given = fitted
         arrays = [x._data if isinstance(x, Variable) else x for x in given]
     node = None
     recorded = recorded and state.grad_enabled

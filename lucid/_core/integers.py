@@ -37,12 +37,15 @@ def by_order(name: str, value: int, limits: np.iinfo[Any]) -> float:
     return math.copysign(math.inf, value)
 
 
-def fitted_integers(op: Op, inputs: Sequence[Any]) -> list[Any]:
+def fitted_integers(op: Op, inputs: Sequence[Any]) -> Sequence[Any]:
     """`inputs` with the Python integers among them as the others' dtype can hold them.
 
     Raises:
         OverflowError: it cannot hold one.
     """
+    kinds = [x.dtype.kind for x in inputs if hasattr(x, "dtype")]
+    if "f" in kinds and all(type(x) is not int or -(2**31) <= x < 2**31 for x in inputs):
+        return inputs  # the usual number beside floats
     dtypes = [x.dtype for x in inputs if hasattr(x, "dtype")]
     return [_fitted(op, i, x, dtypes) if type(x) is int else x for i, x in enumerate(inputs)]
 
