@@ -19,6 +19,7 @@ from lucid.nn import (
     patches,
     pool,
     recurrent,
+    recurrent_cells,
     resize,
 )
 from lucid.nn.activation import *
@@ -34,6 +35,7 @@ from lucid.nn.parameter import *
 from lucid.nn.patches import *
 from lucid.nn.pool import *
 from lucid.nn.recurrent import *
+from lucid.nn.recurrent_cells import *
 from lucid.nn.resize import *
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ __all__ += parameter.__all__
 __all__ += patches.__all__
 __all__ += pool.__all__
 __all__ += recurrent.__all__
+__all__ += recurrent_cells.__all__
 __all__ += resize.__all__
 
 publish(globals())

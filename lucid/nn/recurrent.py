@@ -1,20 +1,26 @@
-"""Recurrent layers and their cells."""
+"""Recurrent layers."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from lucid._core.arguments import count
 from lucid._core.tensor import Tensor
 from lucid.nn import functional as F
-from lucid.nn import init
 from lucid.nn._packed import PackedSequence
 from lucid.nn.module import Module
 from lucid.nn.parameter import Parameter
+from lucid.nn.recurrent_cells import (
+    Nonlinearity,
+    Pair,
+    check_input,
+    check_nonlinearity,
+    draw_weights,
+    state_parts,
+)
 from lucid.ops import recurrent as ops
 from lucid.ops.shape import concatenate, squeeze, stack, swapaxes, unsqueeze
 
@@ -22,14 +28,8 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
-    "GRUCell",
-    "LSTMCell",
     "RNNBase",
-    "RNNCell",
 ]
-
-Pair: TypeAlias = tuple[Tensor, Tensor]
-Nonlinearity: TypeAlias = Literal["tanh", "relu"]
 
 
 class _Mode(NamedTuple):
@@ -135,7 +135,7 @@ class RNNBase(Module):
 
     def reset_parameters(self) -> None:
         """Draw all weights and biases anew."""
-        _draw(self, self.hidden_size)
+        draw_weights(self, self.hidden_size)
 
     def forward(
         self, input_: Tensor | PackedSequence, hx: Tensor | Pair | None = None
@@ -147,33 +147,30 @@ class RNNBase(Module):
             hx: the state before the first step, zeros by default; of an LSTM a tuple: the hidden
                 vectors and the cell states.
         """
-        name, lengths = type(self).__name__, None
+        packed: PackedSequence | None = None
         if isinstance(input_, PackedSequence):
-            x, lengths = input_._padded, input_._lengths
-            _check_input(name, x, self.input_size, {3: "T, N"})
+            packed, x = input_, input_._padded
         else:
             x = input_
-            batch = "N, T" if self.batch_first else "T, N"
-            _check_input(name, x, self.input_size, {3: batch, 2: "T"})
+        batch_first = self.batch_first and packed is None
+        name, batch = type(self).__name__, "N, T" if batch_first else "T, N"
+        check_input(name, x, self.input_size, {3: batch, 2: "T"} if packed is None else {3: batch})
         single = x.ndim == 2
+        vectors = (1 + self.bidirectional) * self.num_layers
+        n = () if single else (x.shape[0 if batch_first else 1],)
+        start = state_parts(name, hx, (vectors, *n), self._sizes())
         if single:
             x = unsqueeze(x, 1)
-        elif self.batch_first and lengths is None:
-            x = swapaxes(x, 0, 1)
-        vectors = (1 + self.bidirectional) * self.num_layers
-        leading = (vectors,) if single else (vectors, x.shape[1])
-        start = _state(name, hx, leading, self._sizes())
-        if single:
             start = [None if s is None else unsqueeze(s, 1) for s in start]
-        output, last = self._run(x, start, lengths)
+        elif batch_first:
+            x = swapaxes(x, 0, 1)
+        output, last = self._run(x, start, None if packed is None else packed._lengths)
         if single:
             output, last = squeeze(output, 1), [squeeze(s, 1) for s in last]
-        elif self.batch_first and lengths is None:
+        elif batch_first:
             output = swapaxes(output, 0, 1)
         state = last[0] if len(last) == 1 else tuple(last)
-        if isinstance(input_, PackedSequence):
-            return input_._with(output), state
-        return output, state
+        return output if packed is None else packed._with(output), state
 
     def _run(
         self, x: Tensor, start: Sequence[Tensor | None], lengths: Any
@@ -252,11 +249,15 @@ class RNN(RNNBase):
         dropout: float = 0.0,
         bidirectional: bool = False,
     ) -> None:
-        mode = _check_nonlinearity("RNN", nonlinearity)
+        check_nonlinearity("RNN", nonlinearity)
         super().__init__(
-            mode, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
-        )
+            "RNN_TANH" if nonlinearity == "tanh" else "RNN_RELU",
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+        )  # fmt: skip
         self.nonlinearity = nonlinearity
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, nonlinearity={self.nonlinearity!r}"
 
 
 class LSTM(RNNBase):
@@ -323,170 +324,3 @@ class GRU(RNNBase):
         super().__init__(
             "GRU", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional
         )
-
-
-class _Cell(Module):
-    """What the cells share."""
-
-    gates: ClassVar[int]
-    parts: ClassVar[int] = 1  # of a state
-
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True) -> None:
-        super().__init__()
-        name = type(self).__name__
-        self.input_size = count(name, "input_size", input_size)
-        self.hidden_size = count(name, "hidden_size", hidden_size)
-        self.bias = bias
-        rows = self.gates * hidden_size
-        self.weight_ih = Parameter(np.zeros((rows, input_size)))
-        self.weight_hh = Parameter(np.zeros((rows, hidden_size)))
-        self.bias_ih = Parameter(np.zeros(rows)) if bias else None
-        self.bias_hh = Parameter(np.zeros(rows)) if bias else None
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draw weights and biases anew."""
-        _draw(self, self.hidden_size)
-
-    def _stepped(
-        self, cell: Callable[..., Any], input_: Tensor, hx: Tensor | Pair | None, **options: Any
-    ) -> Any:
-        """What `cell` makes of the input and the state."""
-        name = type(self).__name__
-        _check_input(name, input_, self.input_size, {2: "N", 1: ""})
-        state = _state(name, hx, input_.shape[:-1], [self.hidden_size] * self.parts)
-        return cell(
-            input_, *state, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh, **options
-        )
-
-    def extra_repr(self) -> str:
-        bias = "" if self.bias else ", bias=False"
-        return f"{self.input_size}, {self.hidden_size}{bias}"
-
-
-class RNNCell(_Cell):
-    """One step of `RNN`: h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or relu.
-
-    Shape: (N, input_size), (N, hidden_size) -> (N, hidden_size); or all without N
-
-    Args:
-        input_size: size of the input.
-        hidden_size: size of the state.
-        bias: whether there are biases.
-        nonlinearity: "tanh" or "relu".
-
-    Raises:
-        ValueError: an argument is out of range, or the input or the state has a wrong shape.
-        TypeError: a size is no integer.
-
-    >>> nn.RNNCell(3, 4)(lucid.randn(2, 3)).shape
-    (2, 4)
-    """
-
-    gates = 1
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        nonlinearity: Nonlinearity = "tanh",
-    ) -> None:
-        _check_nonlinearity("RNNCell", nonlinearity)
-        super().__init__(input_size, hidden_size, bias)
-        self.nonlinearity = nonlinearity
-
-    def forward(self, input_: Tensor, hx: Tensor | None = None) -> Tensor:
-        """The next hidden vectors."""
-        return self._stepped(ops.rnn_cell, input_, hx, nonlinearity=self.nonlinearity)
-
-
-class LSTMCell(_Cell):
-    """One step of `LSTM`; its state is the tuple (h, c).
-
-    Shape: (N, input_size), twice (N, hidden_size) -> twice (N, hidden_size); or all without N
-
-    Args:
-        input_size: size of the input.
-        hidden_size: size of the state.
-        bias: whether there are biases.
-
-    Raises:
-        ValueError: a size is not positive, or the input or the state has a wrong shape.
-        TypeError: a size is no integer, or the state is no tuple.
-
-    >>> hidden, cell = nn.LSTMCell(3, 4)(lucid.randn(2, 3))
-    >>> hidden.shape, cell.shape
-    ((2, 4), (2, 4))
-    """
-
-    gates, parts = 4, 2
-
-    def forward(self, input_: Tensor, hx: Pair | None = None) -> Pair:
-        """The next hidden vectors and cell states."""
-        return self._stepped(ops.lstm_cell, input_, hx)
-
-
-class GRUCell(_Cell):
-    """One step of `GRU`.
-
-    Shape: (N, input_size), (N, hidden_size) -> (N, hidden_size); or all without N
-
-    Args:
-        input_size: size of the input.
-        hidden_size: size of the state.
-        bias: whether there are biases.
-
-    Raises:
-        ValueError: a size is not positive, or the input or the state has a wrong shape.
-        TypeError: a size is no integer.
-
-    >>> nn.GRUCell(3, 4)(lucid.randn(2, 3)).shape
-    (2, 4)
-    """
-
-    gates = 3
-
-    def forward(self, input_: Tensor, hx: Tensor | None = None) -> Tensor:
-        """The next hidden vectors."""
-        return self._stepped(ops.gru_cell, input_, hx)
-
-
-def _draw(module: Module, hidden_size: int) -> None:
-    bound = 1 / math.sqrt(hidden_size)
-    for parameter in module.parameters():
-        init.uniform(parameter, -bound, bound)
-
-
-def _check_nonlinearity(call: str, nonlinearity: str) -> Any:
-    """The mode with this nonlinearity."""
-    mode = f"RNN_{nonlinearity}".upper()
-    if mode not in _MODES:
-        raise ValueError(f'{call}: nonlinearity must be "tanh" or "relu", got {nonlinearity!r}.')
-    return mode
-
-
-def _check_input(call: str, x: Tensor, size: int, axes: dict[int, str]) -> None:
-    """Refuse an input without `size` values in its last axis after some of the named `axes`."""
-    if x.ndim not in axes or x.shape[-1] != size:
-        allowed = " or ".join(f"({f'{names}, ' if names else ''}{size})" for names in axes.values())
-        raise ValueError(f"{call}: an input of shape {allowed} is needed, got {x.shape}.")
-
-
-def _state(
-    call: str, hx: Any, leading: tuple[int, ...], sizes: Sequence[int]
-) -> Sequence[Tensor | None]:
-    """The parts of a state, all None for one that was not given."""
-    if hx is None:
-        return [None] * len(sizes)
-    parts = [hx] if len(sizes) == 1 else hx
-    if not (isinstance(parts, (tuple, list)) and all(isinstance(s, Tensor) for s in parts)):
-        wanted = "a Tensor" if len(sizes) == 1 else "a tuple of two Tensors, h and c"
-        raise TypeError(f"{call}: hx must be {wanted}, got {type(hx).__name__}.")
-    shapes = [(*leading, size) for size in sizes]
-    if [s.shape for s in parts] != shapes:
-        raise ValueError(
-            f"{call}: hx must be of shape {' and '.join(map(str, shapes))} for this input, got "
-            f"{' and '.join(str(s.shape) for s in parts)}."
-        )
-    return parts

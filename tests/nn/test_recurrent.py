@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 
 import numpy as np
@@ -112,6 +113,30 @@ def test_dropout_is_between_layers_and_in_training_alone():
     np.testing.assert_array_equal(layer(x)[0].numpy(), layer(x)[0].numpy())
     single = nn.GRU(D, H, dropout=0.5)
     equal(single(x)[0], single(x)[0])  # no layer follows another one
+
+
+def test_they_show_what_is_not_usual():
+    assert repr(nn.GRU(D, H)) == "GRU(2, 4)"
+    layer = nn.LSTM(D, H, 2, False, True, 0.5, True, 3)
+    assert repr(layer) == (
+        "LSTM(2, 4, num_layers=2, bias=False, batch_first=True, dropout=0.5, bidirectional=True, "
+        "proj_size=3)"
+    )
+    assert repr(nn.RNN(D, H, nonlinearity="relu")) == "RNN(2, 4, nonlinearity='relu')"
+    assert repr(nn.RNNCell(D, H, False)) == "RNNCell(2, 4, bias=False, nonlinearity='tanh')"
+
+
+def test_a_packed_sequence_is_pickled_and_its_gradient_leaves_a_compiled_function():
+    layer = nn.GRU(D, H)
+    packed = rnn.pack_sequence([x_of(n, D) for n in LENGTHS], enforce_sorted=False)
+    again = pickle.loads(pickle.dumps(packed))
+    np.testing.assert_array_equal(again.data.numpy(), packed.data.numpy())
+    gradients = []
+    for call in (layer, lucid.jit(layer)):
+        layer.zero_grad()
+        call(again)[0].data.sum().backward()
+        gradients.append(layer.weight_hh_l0.grad)
+    equal(*gradients)
 
 
 # --- lucid.jit --------------------------------------------------------------------------------
