@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from lucid._core.package import publish
 from lucid.nn import (
     activation,
+    blocks,
     containers,
     conv,
     dropout,
@@ -23,6 +24,7 @@ from lucid.nn import (
     resize,
 )
 from lucid.nn.activation import *
+from lucid.nn.blocks import *
 from lucid.nn.containers import *
 from lucid.nn.conv import *
 from lucid.nn.dropout import *
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["functional", "init", "utils"]
 __all__ += activation.__all__
+__all__ += blocks.__all__
 __all__ += containers.__all__
 __all__ += conv.__all__
 __all__ += dropout.__all__

@@ -15,6 +15,7 @@ from lucid.nn.module import Module
 from lucid.nn.parameter import Parameter
 
 __all__ = [
+    "Bilinear",
     "Flatten",
     "Identity",
     "Linear",
@@ -65,6 +66,56 @@ class Linear(Module):
         return (
             f"in_features={self.in_features}, out_features={self.out_features}, "
             f"bias={self.bias is not None}"
+        )
+
+
+class Bilinear(Module):
+    """A bilinear form of two inputs: `y[o] = x1 @ weight[o] @ x2 + bias[o]`.
+
+    Weight and bias are drawn from U(-sqrt(k), sqrt(k)), k = 1 / in1_features, as PyTorch's.
+
+    Shape: (..., in1_features), (..., in2_features) -> (..., out_features)
+
+    Args:
+        in1_features: size of the last axis of the first input.
+        in2_features: size of the last axis of the second input.
+        out_features: size of the last axis of the output.
+        bias: whether a bias is added.
+
+    Raises:
+        ValueError: a size is not positive.
+        TypeError: a size is no integer.
+
+    >>> nn.Bilinear(4, 3, 2)(lucid.zeros(5, 4), lucid.zeros(5, 3)).shape
+    (5, 2)
+    """
+
+    def __init__(
+        self, in1_features: int, in2_features: int, out_features: int, bias: bool = True
+    ) -> None:
+        super().__init__()
+        self.in1_features = count("Bilinear", "in1_features", in1_features)
+        self.in2_features = count("Bilinear", "in2_features", in2_features)
+        self.out_features = count("Bilinear", "out_features", out_features)
+        sizes = (self.out_features, self.in1_features, self.in2_features)
+        self.weight = Parameter(np.zeros(sizes))
+        self.bias = Parameter(np.zeros(self.out_features)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw weight and bias anew."""
+        bound = 1 / math.sqrt(self.in1_features)
+        for parameter in self.parameters():
+            init.uniform(parameter, -bound, bound)
+
+    def forward(self, input_1: Tensor, input_2: Tensor) -> Tensor:
+        """The forms of the two inputs."""
+        return F.bilinear(input_1, input_2, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
+            f"out_features={self.out_features}, bias={self.bias is not None}"
         )
 
 

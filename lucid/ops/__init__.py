@@ -22,6 +22,7 @@ from lucid.ops import (
     reduce,
     reparametrize,
     resize,
+    sampling,
     shape,
 )
 
@@ -47,5 +48,6 @@ __all__ = [
     "reduce",
     "reparametrize",
     "resize",
+    "sampling",
     "shape",
 ]

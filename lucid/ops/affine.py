@@ -13,7 +13,7 @@ from lucid.ops.precision import in_float32, summed_in_float32
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
 
-__all__ = ["linear"]
+__all__ = ["bilinear", "linear"]
 
 
 @op
@@ -35,4 +35,34 @@ def linear(input_: Operand, weight: Operand, bias: Operand | None = None) -> Ten
             f"has two axes; got input {jnp.shape(input_)} and weight {jnp.shape(weight)}."
         )
     y = jnp.matmul(input_, jnp.swapaxes(weight, 0, 1))
+    return y if bias is None else in_float32(jnp.add)(y, bias)
+
+
+@op
+@summed_in_float32
+def bilinear(
+    input_1: Operand, input_2: Operand, weight: Operand, bias: Operand | None = None
+) -> Tensor:
+    """A bilinear form for each output: `y[o] = x1 @ weight[o] @ x2 + bias[o]`.
+
+    Shape: (..., I1), (..., I2), weight (O, I1, I2), bias (O,) -> (..., O)
+
+    Raises:
+        ValueError: the sizes do not match.
+
+    >>> F.bilinear(Tensor([[1.0, 2.0]]), Tensor([[3.0]]), Tensor([[[1.0], [10.0]]]))
+    Tensor([[63.]])
+    """
+    shapes = [jnp.shape(x) for x in (input_1, input_2, weight)]
+    first, second, of_weight = shapes
+    if (
+        len(of_weight) != 3
+        or (*first[-1:], *second[-1:]) != of_weight[1:]
+        or first[:-1] != second[:-1]
+    ):
+        raise ValueError(
+            "bilinear: inputs (..., I1) and (..., I2) and a weight (O, I1, I2) are needed, got "
+            f"{first}, {second} and {of_weight}."
+        )
+    y = jnp.einsum("...i,oij,...j->...o", input_1, weight, input_2)
     return y if bias is None else in_float32(jnp.add)(y, bias)

@@ -59,6 +59,9 @@ CLASSES = ((3, 4), np.array([3, 0, 1], np.int32))
 
 LAYERS = [
     Layer(lambda: nn.Linear(4, 2), ((3, 4),), {"weight": (2, 4), "bias": (2,)}),
+    Layer(
+        lambda: nn.Bilinear(4, 3, 2), ((5, 4), (5, 3)), {"weight": (2, 4, 3), "bias": (2,)}
+    ),
     Layer(nn.Identity, (IMAGE,), {}),
     Layer(nn.Flatten, (IMAGE,), {}),
     Layer(lambda: nn.Unflatten(1, (3, -1)), ((2, 6),), {}),
@@ -130,6 +133,54 @@ LAYERS = [
     Layer(lambda: nn.RNNCell(3, 2), ((4, 3),), recurrent(1, 3, 2, 2, "")),
     Layer(lambda: nn.LSTMCell(3, 2), ((4, 3),), recurrent(4, 3, 2, 2, "")),
     Layer(lambda: nn.GRUCell(3, 2), ((4, 3),), recurrent(3, 3, 2, 2, "")),
+    *(
+        Layer(
+            lambda block=block: block(3, 4, 3, padding=1),
+            (shape,),
+            {
+                "conv.weight": (4, 3, *k), "conv.bias": (4,), "bn.weight": (4,), "bn.bias": (4,),
+                "bn.running_mean": (4,), "bn.running_var": (4,), "bn.num_batches_tracked": (),
+            },
+        )
+        for block, shape, k in (
+            (nn.ConvBNReLU1d, LINE, (3,)), (nn.ConvBNReLU2d, IMAGE, (3, 3)),
+            (nn.ConvBNReLU3d, VOLUME, (3, 3, 3)),
+        )
+    ),
+    *(
+        Layer(
+            lambda block=block: block(3, 4, 3, padding=1),
+            (shape,),
+            {
+                "depthwise.weight": (3, 1, *(3,) * rank), "depthwise.bias": (3,),
+                "pointwise.weight": (4, 3, *(1,) * rank), "pointwise.bias": (4,),
+            },
+        )
+        for block, shape, rank in (
+            (nn.DepthSeparableConv1d, LINE, 1), (nn.DepthSeparableConv2d, IMAGE, 2),
+            (nn.DepthSeparableConv3d, VOLUME, 3),
+        )
+    ),
+    Layer(
+        lambda: nn.SEModule(3, 1),
+        (IMAGE,),
+        {"fc1.weight": (3, 3), "fc1.bias": (3,), "fc2.weight": (3, 3), "fc2.bias": (3,)},
+    ),
+    Layer(
+        lambda: nn.SelectiveKernel(3, 4, [1, 3], reduction=2),
+        (IMAGE,),
+        {
+            f"branches.{i}.{name}": shape
+            for i, k in enumerate((1, 3))
+            for name, shape in {
+                "conv.weight": (4, 3, k, k), "bn.weight": (4,), "bn.bias": (4,),
+                "bn.running_mean": (4,), "bn.running_var": (4,), "bn.num_batches_tracked": (),
+            }.items()
+        } | {
+            "attention.1.weight": (2, 4, 1, 1), "attention.1.bias": (2,),
+            "attention.3.weight": (8, 2, 1, 1), "attention.3.bias": (8,),
+        },
+    ),
     Layer(nn.MSELoss, PAIR, {}),
     Layer(nn.L1Loss, PAIR, {}),
     Layer(nn.SmoothL1Loss, PAIR, {}),

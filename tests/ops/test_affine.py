@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 
 import lucid
@@ -34,7 +35,7 @@ def test_linear(shapes):
 
 
 def test_every_function_is_tested():
-    assert public_functions(affine) == {"linear"}
+    assert public_functions(affine) == {"bilinear", "linear"}
 
 
 def test_shapes_that_do_not_fit():
@@ -44,3 +45,16 @@ def test_shapes_that_do_not_fit():
     )
     with pytest.raises(ValueError, match=f"^{re.escape(text)}"):
         lucid.nn.functional.linear(lucid.zeros(2, 3), lucid.zeros(4, 5))
+
+
+def test_bilinear():
+    shapes = [(2, 3, 4), (2, 3, 5), (6, 4, 5), (6,)]
+    check_op(
+        affine.bilinear,
+        lambda x, z, w, b: np.einsum("...i,oij,...j->...o", x, w, z) + b,
+        *(spaced(*shape, seed=i) for i, shape in enumerate(shapes)),
+        torch_fn=torch and (lambda *xs: torch.nn.functional.bilinear(*xs)),
+        rtol=1e-11,
+    )
+    with pytest.raises(ValueError, match=r"^bilinear: inputs .* got \(2, 4\), \(3, 5\) and"):
+        affine.bilinear(lucid.zeros(2, 4), lucid.zeros(3, 5), lucid.zeros(6, 4, 5))

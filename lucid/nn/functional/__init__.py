@@ -20,7 +20,7 @@ from lucid.nn.functional.lookup import embedding, one_hot
 from lucid.nn.functional.norm import batch_norm, instance_norm
 from lucid.nn.functional.patches import *
 from lucid.nn.functional.pool import *
-from lucid.ops import activation, affine, classification, loss, norm, resize
+from lucid.ops import activation, affine, classification, loss, norm, resize, sampling
 from lucid.ops.activation import *
 from lucid.ops.affine import *
 from lucid.ops.classification import *
@@ -28,6 +28,7 @@ from lucid.ops.elementwise import tanh
 from lucid.ops.loss import *
 from lucid.ops.norm import *
 from lucid.ops.resize import *
+from lucid.ops.sampling import *
 
 __all__ = [
     "alpha_dropout",
@@ -53,5 +54,6 @@ __all__ += classification.__all__
 __all__ += loss.__all__
 __all__ += norm.__all__
 __all__ += resize.__all__
+__all__ += sampling.__all__
 
 publish(globals())
