@@ -156,6 +156,7 @@ class Model(nn.Module):
         return self.head(output), state
 
 
+@pytest.mark.slow
 def test_a_training_step_carries_its_state():
     tokens = lucid.random.randint(7, size=(N, T + 1))
     eager, jitted = Model(), Model()

@@ -95,6 +95,7 @@ def with_state(x: Any, *hx: Any) -> tuple[Any, ...]:
     return (x, hx) if len(hx) > 1 else (x, *hx)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "options", "start"), LAYERS, ids=name_of)
 def test_layers(name, options, start):
     shape = (N, T, D) if options.get("batch_first") else (T, N, D)
@@ -108,6 +109,7 @@ def test_layers(name, options, start):
         check_torch(*fns, *values(ours), spaced(*shape), *given, rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "options", "lengths"), PACKED, ids=name_of)
 def test_packed_sequences(name, options, lengths):
     first = options.get("batch_first", False)
