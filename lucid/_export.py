@@ -10,12 +10,17 @@ import contextlib
 import hashlib
 import importlib
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.export
+import numpy as np
+from jax.interpreters import mlir
 
 from lucid import func
 from lucid._core.arrays import as_array
@@ -28,6 +33,8 @@ from lucid.nn.module import Module
 PLATFORMS = ("cpu", "cuda", "tpu")
 _MARK = b"lucid.export.1\n"
 _DIGEST = hashlib.sha256().digest_size
+_TRUST = "Such a file is code: load only one from a source that you trust."
+_PATIENCE = 300  # seconds for a program that is tried in a process of its own
 
 
 class ExportedModule:
@@ -174,18 +181,26 @@ def export(
     return path
 
 
-def load_exported(path: str | os.PathLike[str]) -> ExportedModule:
+def load_exported(path: str | os.PathLike[str], *, verify: str = "module") -> ExportedModule:
     """Read what `export` wrote, without the Python code of the Module.
+
+    A .stablehlo file is code: load only one from a source that you trust. The digest in it tells
+    damage, not malice. Before anything runs, the program is parsed and verified by MLIR; XLA, which
+    compiles it at the first call, may still end the process over one that was made for that.
 
     Args:
         path: of the file.
+        verify: "module" parses and verifies the program in this process; "process" first has
+            another process do so and run it on the CPU with zeros (a size of any value is 1), which
+            takes seconds, and after which what ends a process ends only that one.
 
     Returns:
         A callable, with `in_shapes` and `platforms`.
 
     Raises:
-        ValueError: the file is truncated, damaged, of another kind, or too old or too new for
-            this JAX; see `export`. The message names it.
+        ValueError: the file is truncated, damaged, of another kind, too old or too new for this
+            JAX (see `export`), no valid program, or it failed in the process that tried it. The
+            message names it. Or `verify` is another word.
         FileNotFoundError: there is no such file.
         ModuleNotFoundError: the package flatbuffers, which JAX reads with, is not installed.
 
@@ -197,18 +212,59 @@ def load_exported(path: str | os.PathLike[str]) -> ExportedModule:
     >>> relu.in_shapes, relu.platforms
     (((3,),), ('cpu', 'cuda', 'tpu'))
     """
+    if verify not in ("module", "process"):
+        raise ValueError(f'load_exported: verify must be "module" or "process", got {verify!r}.')
     _require_flatbuffers()
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"load_exported: there is no file {path}.")
     program = _unseal(path, path.read_bytes())
+    if verify == "process":
+        _try_in_a_process(path, program)
     try:
-        return ExportedModule(jax.export.deserialize(bytearray(program)))
+        return ExportedModule(_parse(program))
     except Exception as error:  # whatever JAX raises for a program of another time
         raise ValueError(
             f"load_exported: {path} is whole, but JAX {jax.__version__} cannot read it "
-            f"({type(error).__name__}: {error}). Export the Module anew."
+            f"({type(error).__name__}: {error}). Export the Module anew. {_TRUST}"
         ) from error
+
+
+def _parse(program: bytes) -> jax.export.Exported:
+    exported = jax.export.deserialize(bytearray(program))
+    with mlir.make_ir_context():
+        mlir.ir.Module.parse(exported.mlir_module()).operation.verify()
+    return exported
+
+
+def _try_in_a_process(path: Path, program: bytes) -> None:
+    child = [sys.executable, "-c", "from lucid import _export; _export._try_standard_input()"]
+    found = os.pathsep.join(filter(None, sys.path))
+    try:
+        done = subprocess.run(
+            child, input=program, capture_output=True, timeout=_PATIENCE, check=False,
+            env=os.environ | {"PYTHONPATH": found, "JAX_PLATFORMS": "cpu"},
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        trouble = f"it did not end within {_PATIENCE} seconds"
+    else:
+        if done.returncode == 0:
+            return
+        if done.returncode < 0:
+            trouble = f"{signal.Signals(-done.returncode).name} ended it"
+        else:
+            trouble = (done.stderr.decode(errors="replace").strip().splitlines() or ["no word"])[-1]
+    raise ValueError(
+        f"load_exported: {path} failed in the process that tried it, and is not loaded "
+        f"({trouble}). {_TRUST}"
+    )
+
+
+def _try_standard_input() -> None:
+    exported = ExportedModule(_parse(sys.stdin.buffer.read()))
+    shapes = [tuple(1 if isinstance(n, str) else n for n in s) for s in exported.in_shapes]
+    dtypes = [aval.dtype for aval in exported._exported.in_avals]
+    jax.block_until_ready(exported(*map(np.zeros, shapes, dtypes)))
 
 
 def _specs(example: Any, dynamic_batch: bool) -> list[jax.ShapeDtypeStruct]:
@@ -248,7 +304,9 @@ def _unseal(path: Path, content: bytes) -> bytes:
     end = len(content) - len(_MARK)
     program, digest = content[: end - _DIGEST], content[end - _DIGEST : end]
     if hashlib.sha256(program).digest() != digest:
-        raise ValueError(f"load_exported: {path} is damaged: its digest is another one.")
+        raise ValueError(
+            f"load_exported: {path} is damaged: its digest is another one. Get it anew. {_TRUST}"
+        )
     return program
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -14,7 +15,8 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid import Tensor, nn
+from lucid import Tensor, _export, nn
+from lucid._export import _seal, _unseal
 from tests.helpers import count_compiles, spaced
 
 pytest.importorskip("flatbuffers")
@@ -299,12 +301,112 @@ def test_damaged_and_foreign_files_are_named(tmp_path):
 
 
 def test_a_whole_file_of_another_time(tmp_path):
-    from lucid._export import _seal
-
     path = tmp_path / "x"
     path.write_bytes(_seal(b"\x08\x00\x00\x00 what no JAX has written"))
     with pytest.raises(ValueError, match=f"{path} is whole, but JAX .* cannot read it .* anew"):
         lucid.load_exported(path)
+
+
+def sealed(path, program):
+    path.write_bytes(_seal(program))
+    return path
+
+
+def test_a_program_that_does_not_verify_is_refused_before_it_runs(tmp_path):
+    path = lucid.export(nn.Linear(3, 2), lucid.zeros(1, 3), tmp_path / "x")
+    program = bytearray(_unseal(path, path.read_bytes()))
+    at = program.index(b"StableHLO_v")  # the head of the module
+    program[at + 30 : at + 40] = bytes(10)
+    with pytest.raises(
+        ValueError,
+        match=rf"^load_exported: {path} is whole, but JAX .* cannot read it \((.|\n)*\)\. Export "
+        r"the Module anew\. Such a file is code: load only one from a source that you trust\.$",
+    ):
+        lucid.load_exported(sealed(path, bytes(program)))
+
+
+@pytest.mark.slow
+def test_a_program_may_be_tried_in_a_process(tmp_path, monkeypatch):
+    path = lucid.export(nn.Linear(3, 2), lucid.zeros(1, 3), tmp_path / "x", dynamic_batch=True)
+    assert lucid.load_exported(path, verify="process")(lucid.zeros(4, 3)).shape == (4, 2)
+    text = rf"^load_exported: {tmp_path}/. failed in the process that tried it, and is not loaded "
+    trust = r"\. Such a file is code: load only one from a source that you trust\.$"
+    with pytest.raises(ValueError, match=text + r"\(AttributeError: 'NoneType' .*\)" + trust):
+        lucid.load_exported(sealed(tmp_path / "y", bytes(8)), verify="process")
+    ending = tmp_path / "ending"
+    ending.write_text("#!/bin/sh\nkill -ABRT $$\n")
+    ending.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(ending))
+    with pytest.raises(ValueError, match=text + r"\(SIGABRT ended it\)" + trust):
+        lucid.load_exported(path, verify="process")
+    ending.write_text("#!/bin/sh\nexec sleep 60\n")
+    monkeypatch.setattr(_export, "_PATIENCE", 0.1)
+    with pytest.raises(ValueError, match=text + r"\(it did not end within 0\.1 seconds\)" + trust):
+        lucid.load_exported(path, verify="process")
+
+
+def test_verify_is_one_of_two_words(tmp_path):
+    with pytest.raises(ValueError, match=r'verify must be "module" or "process", got True\.$'):
+        lucid.load_exported(tmp_path / "x", verify=True)
+
+
+# Each mutation is loaded and run in a fork, made before JAX has threads; the seal fits again.
+MUTATIONS = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+import lucid
+from lucid._export import _seal, _unseal
+path, other = Path(sys.argv[1]), Path(sys.argv[2])
+program = _unseal(path, path.read_bytes())
+rng = np.random.default_rng(int(sys.argv[3]))
+ends = {"right": 0, "refused": 0, "failed": 0, "held": 0, "ended": 0}
+for _ in range(300):
+    mutated = np.frombuffer(program, np.uint8).copy()
+    places = rng.integers(0, len(mutated), rng.integers(1, 9))
+    mutated[places] = rng.integers(0, 256, len(places))
+    other.write_bytes(_seal(mutated.tobytes()))
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        status = 1
+        try:
+            loaded = lucid.load_exported(other)
+            status = 2
+            loaded(np.ones((2, 2, 8, 8), "f")).block_until_ready()
+            status = 0
+        finally:
+            os._exit(status)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    ends[{0: "right", 1: "refused", 2: "failed", -signal.SIGALRM: "held"}.get(status, "ended")] += 1
+print(ends["ended"], ends["held"], ends["refused"])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_as_many_mutations_end_the_process_as_the_readme_says(tmp_path):
+    lucid.random.seed(0)
+    layers = nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3)
+    path = lucid.export(
+        nn.Sequential(*layers), lucid.zeros(1, 2, 8, 8), tmp_path / "x", dynamic_batch=True
+    )
+    root = Path(lucid.__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", MUTATIONS, path, tmp_path / "y", "0"],
+        env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True,
+        errors="replace", check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    ended, held, refused = map(int, done.stdout.split())
+    readme = " ".join((root / "README.md").read_text().split())
+    said = re.search(
+        r"of 300 random mutations of one, sealed anew, (\d+) ended the process and (\d+) held",
+        readme,
+    )
+    # Where the bytes fall depends on the weights, the paths in the file and the version of JAX.
+    assert ended <= int(said[1]) + 3 and held <= int(said[2]) + 6, done.stdout
+    assert refused > 150
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
