@@ -57,8 +57,8 @@ def save(obj: Any, path: str | os.PathLike[str]) -> Path:
         The path.
 
     Raises:
-        ValueError: the suffix is another one, `obj` holds itself, or it is one of many small
-            objects and so few bytes that `load` would refuse the file.
+        ValueError: the suffix is another one, `obj` holds itself, or `load` would refuse the file
+            for the memory that it takes: there are very many small objects and few large arrays.
         TypeError: `obj` holds something else, or a dtype that the format does not know.
         OSError: the file cannot be written; the message ends in the path.
         ModuleNotFoundError: `.safetensors` without the `safetensors` package.
