@@ -104,6 +104,8 @@ def test_no_signal_handler_is_installed():
 
 
 def run_interrupted(n, seed):
+    # What is started in the background may have been told to ignore interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     rng = random.Random(seed)
     for i in range(n):
         trainer = Trainer()
