@@ -29,7 +29,7 @@ from lucid._core.arrays import canonical_dtype, find_device
 from lucid._core.errors import JitError
 from lucid._core.gate import apply
 from lucid._core.known import check_within, known
-from lucid._core.mode import lock, state
+from lucid._core.mode import lock, state, untraced
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Array, DType, Operand, Options, Shape
 from lucid.ops.random import BLOCK
@@ -244,12 +244,8 @@ def default_generator() -> Generator:
 
 @functools.cache
 def _default_generator() -> Generator:
-    capture, state.trace = state.trace, None  # it belongs to no program that is being traced
-    try:
-        with jax.ensure_compile_time_eval():
-            return Generator()
-    finally:
-        state.trace = capture
+    with untraced():
+        return Generator()
 
 
 def seed(seed: int) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import threading
 import types
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, ContextDecorator
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast
+
+import jax
 
 if TYPE_CHECKING:
     from lucid._core.op import Op
@@ -62,6 +65,28 @@ state = _ThreadState()
 # its state, runs and puts the new one in place, and while anyone else takes an array that such a
 # program may reuse. A signal handler may come in again.
 lock = threading.RLock()
+
+
+def is_outside(born: Trace | None) -> bool:
+    """Whether what was made in the trace `born` is state of the program that is being traced."""
+    trace: Any = state.trace
+    while trace is not born:
+        around = getattr(trace, "outer", trace)  # of a call with other values; a program has none
+        if around is trace:
+            return True
+        trace = around
+    return False
+
+
+@contextlib.contextmanager
+def untraced() -> Iterator[None]:
+    """What is made in the block belongs to no program that is being traced."""
+    trace, state.trace = state.trace, None
+    try:
+        with jax.ensure_compile_time_eval():
+            yield
+    finally:
+        state.trace = trace
 
 
 _F = TypeVar("_F", bound=Callable[..., Any])

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 from lucid._core.package import publish
 from lucid.nn import (
     activation,
+    attention,
     blocks,
+    cache,
     containers,
     conv,
     dropout,
@@ -22,9 +24,12 @@ from lucid.nn import (
     recurrent,
     recurrent_cells,
     resize,
+    static_cache,
 )
 from lucid.nn.activation import *
+from lucid.nn.attention import *
 from lucid.nn.blocks import *
+from lucid.nn.cache import *
 from lucid.nn.containers import *
 from lucid.nn.conv import *
 from lucid.nn.dropout import *
@@ -39,6 +44,7 @@ from lucid.nn.pool import *
 from lucid.nn.recurrent import *
 from lucid.nn.recurrent_cells import *
 from lucid.nn.resize import *
+from lucid.nn.static_cache import *
 
 if TYPE_CHECKING:
     from lucid.nn import utils
@@ -46,6 +52,8 @@ if TYPE_CHECKING:
 __all__ = ["functional", "init", "utils"]
 __all__ += activation.__all__
 __all__ += blocks.__all__
+__all__ += attention.__all__
+__all__ += cache.__all__
 __all__ += containers.__all__
 __all__ += conv.__all__
 __all__ += dropout.__all__
@@ -60,5 +68,6 @@ __all__ += pool.__all__
 __all__ += recurrent.__all__
 __all__ += recurrent_cells.__all__
 __all__ += resize.__all__
+__all__ += static_cache.__all__
 
 publish(globals())

@@ -180,6 +180,12 @@ LAYERS = [
             "attention.1.weight": (2, 4, 1, 1), "attention.1.bias": (2,),
             "attention.3.weight": (8, 2, 1, 1), "attention.3.bias": (8,),
         },
+    Layer(lambda: nn.ScaledDotProductAttention(None, 0.3, True), (LINE,) * 3, {}),
+    Layer(
+        lambda: nn.MultiHeadAttention(6, 2, 0.3),
+        (LINE,) * 3,
+        {"in_proj_weight": (18, 6), "in_proj_bias": (18,),
+         "out_proj.weight": (6, 6), "out_proj.bias": (6,)},
     ),
     Layer(nn.MSELoss, PAIR, {}),
     Layer(nn.L1Loss, PAIR, {}),

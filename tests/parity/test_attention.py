@@ -6,7 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from lucid import Tensor
+import lucid
+from lucid import Tensor, nn
 from lucid.nn import functional as F
 from tests.helpers import check_torch, spaced
 
@@ -41,4 +42,97 @@ def test_scaled_dot_product_attention(mask, options):
         lambda *xs: torch.nn.functional.scaled_dot_product_attention(*xs, theirs, **options),
         *arrays,
         rtol=1e-9,
+    )
+
+
+# --- Layers -----------------------------------------------------------------------------------
+
+
+def check_layer(ours, theirs, call, *arrays):
+    """Compare outputs, gradients and second derivatives, by the inputs and by all weights.
+
+    Args:
+        call: takes a function of the inputs, `as_tensor` of its library and the inputs.
+    """
+    with jax.enable_x64(True):
+        ours.to("float64")
+        theirs.double()
+        state = dict(theirs.named_parameters())
+        assert {n: p.shape for n, p in ours.state_dict().items()} == {
+            n: tuple(p.shape) for n, p in theirs.state_dict().items()
+        }
+        assert list(ours.state_dict()) == list(theirs.state_dict())
+        weights = [0.3 * spaced(*p.shape, seed=9 + i) for i, p in enumerate(state.values())]
+        n = len(arrays)
+
+        def with_ours(*xs):
+            parameters = dict(zip(state, xs[n:], strict=True))
+            return call(
+                lambda *args, **named: lucid.func.functional_call(ours, parameters, *args, **named),
+                Tensor,
+                *xs[:n],
+            )
+
+        def with_theirs(*xs):
+            parameters = dict(zip(state, xs[n:], strict=True))
+            return call(
+                lambda *args, **named: torch.func.functional_call(theirs, parameters, args, named),
+                torch.tensor,
+                *xs[:n],
+            )
+
+        check_torch(with_ours, with_theirs, *arrays, *weights, rtol=1e-8)
+
+
+def result(output):
+    """PyTorch's layer returns the weights too, or None for them."""
+    return output[0] if isinstance(output, tuple) else output
+
+
+PADDED = np.arange(5) >= np.array([[5], [3], [4]])
+MASKS = {
+    "none": {},
+    "bools": {"attn_mask": np.resize(~SEEN, (4, 5)) & (np.arange(5) > 0)},
+    "numbers": {"attn_mask": spaced(4, 5)},
+    "each head": {"attn_mask": spaced(6, 4, 5)},
+    "padding": {"key_padding_mask": PADDED},
+    "both": {"attn_mask": np.arange(5) > np.arange(4)[:, None], "key_padding_mask": PADDED},
+    "both, of numbers": {
+        "attn_mask": spaced(4, 5),
+        "key_padding_mask": np.where(PADDED, -np.inf, 0.5),
+    },
+}
+
+
+@pytest.mark.parametrize("masks", MASKS.values(), ids=MASKS.keys())
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"bias": False, "add_zero_attn": True}, {"kdim": 5, "vdim": 3, "add_bias_kv": True}],
+    ids=lambda o: "-".join(o) or "plain",
+)
+def test_multi_head_attention(options, masks):
+    keys, values = options.get("kdim", 6), options.get("vdim", 6)
+    arrays = spaced(3, 4, 6), spaced(3, 5, keys, seed=1), spaced(3, 5, values, seed=2)
+    check_layer(
+        nn.MultiHeadAttention(6, 2, **options),
+        torch.nn.MultiheadAttention(6, 2, batch_first=True, **options),
+        lambda layer, tensor, *xs: result(layer(*xs, **{n: tensor(m) for n, m in masks.items()})),
+        *arrays,
+    )
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 6), (4, 6)], ids=["batch", "no batch"])
+@pytest.mark.parametrize("options", [{}, {"add_bias_kv": True, "add_zero_attn": True}])
+def test_causal_attention_to_itself(options, shape):
+    later = np.triu(np.ones((4, 4), bool), 1)
+
+    def call(layer, tensor, x):
+        named = {"is_causal": True} if tensor is Tensor else {"attn_mask": tensor(later)}
+        return result(layer(x, x, x, **named))
+
+    check_layer(
+        nn.MultiHeadAttention(6, 2, **options),
+        torch.nn.MultiheadAttention(6, 2, batch_first=True, **options),
+        call,
+        spaced(*shape),
     )
