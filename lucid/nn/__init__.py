@@ -21,6 +21,7 @@ from lucid.nn import (
     parameter,
     patches,
     pool,
+    positions,
     recurrent,
     recurrent_cells,
     resize,
@@ -41,6 +42,7 @@ from lucid.nn.norm import *
 from lucid.nn.parameter import *
 from lucid.nn.patches import *
 from lucid.nn.pool import *
+from lucid.nn.positions import *
 from lucid.nn.recurrent import *
 from lucid.nn.recurrent_cells import *
 from lucid.nn.resize import *
@@ -65,6 +67,7 @@ __all__ += norm.__all__
 __all__ += parameter.__all__
 __all__ += patches.__all__
 __all__ += pool.__all__
+__all__ += positions.__all__
 __all__ += recurrent.__all__
 __all__ += recurrent_cells.__all__
 __all__ += resize.__all__

@@ -25,6 +25,7 @@ __all__ = [
     "InstanceNorm2d",
     "InstanceNorm3d",
     "LayerNorm",
+    "RMSNorm",
 ]
 
 
@@ -257,9 +258,7 @@ class LayerNorm(Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        self.normalized_shape = as_shape((normalized_shape,))
-        if not self.normalized_shape:
-            raise ValueError("LayerNorm: normalized_shape must hold one size or more, got ().")
+        self.normalized_shape = _sizes("LayerNorm", normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         affine, shifts = elementwise_affine, elementwise_affine and bias
@@ -274,6 +273,51 @@ class LayerNorm(Module):
         return (
             f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
         )
+
+
+class RMSNorm(Module):
+    """Divides each sample by the root of the mean of its squares over its last axes.
+
+    Zhang & Sennrich, arXiv:1910.07467.
+
+    Shape: (*, *normalized_shape), unchanged
+
+    Args:
+        normalized_shape: sizes of the last axes, or the size of the last one.
+        eps: added to the mean; by default the distance from 1 to the next number.
+        elementwise_affine: whether there is a weight per element of a sample.
+
+    Raises:
+        ValueError: the input does not end in `normalized_shape`, or that is empty.
+
+    >>> nn.RMSNorm(2, elementwise_affine=False)(Tensor([[1.0, 7.0]]))
+    Tensor([[0.2, 1.4]])
+    """
+
+    def __init__(
+        self, normalized_shape: Shape, eps: float | None = None, elementwise_affine: bool = True
+    ) -> None:
+        super().__init__()
+        self.normalized_shape = _sizes("RMSNorm", normalized_shape)
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+        self.weight = Parameter(np.ones(self.normalized_shape)) if elementwise_affine else None
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`input`, each sample divided."""
+        return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        )
+
+
+def _sizes(call: str, normalized_shape: Shape) -> tuple[int, ...]:
+    sizes = as_shape((normalized_shape,))
+    if not sizes:
+        raise ValueError(f"{call}: normalized_shape must hold one size or more, got ().")
+    return sizes
 
 
 class GroupNorm(Module):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lucid._core.arguments import is_number, is_whole
 from lucid._core.declaration import checks, op
@@ -17,7 +18,7 @@ from lucid.ops.precision import narrowed, wide
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
 
-__all__ = ["global_response_norm", "group_norm", "layer_norm", "normalize"]
+__all__ = ["global_response_norm", "group_norm", "layer_norm", "normalize", "rms_norm"]
 
 
 @op
@@ -117,21 +118,44 @@ def layer_norm(
     Tensor([[-1.,  1.]])
     """
     x = jnp.asarray(input_)
-    single = hasattr(normalized_shape, "__index__")
-    shape = (int(normalized_shape),) if single else tuple(normalized_shape)
-    rank = len(shape)
-    if rank == 0 or x.shape[-rank:] != shape:
-        raise ValueError(
-            f"layer_norm: the last axes of the input must be normalized_shape={shape}, "
-            f"got input shape {x.shape}."
-        )
-    _check_sizes("layer_norm", {"weight": weight, "bias": bias}, shape)
-    y, _, _ = _standardised(wide(x), tuple(range(-rank, 0)), eps)
+    axes = _last_axes("layer_norm", x, normalized_shape, {"weight": weight, "bias": bias})
+    y, _, _ = _standardised(wide(x), axes, eps)
     if weight is not None:
         y = y * wide(weight)
     if bias is not None:
         y = y + wide(bias)
     return narrowed(y, x)
+
+
+@op
+def rms_norm(
+    input_: Operand,
+    normalized_shape: Shape,
+    weight: Operand | None = None,
+    eps: Operand | None = None,
+) -> Tensor:
+    """Divide each sample by the root of the mean of its squares over its last axes.
+
+    y = x / sqrt(mean(x**2) + eps) * weight (Zhang & Sennrich, arXiv:1910.07467).
+
+    Shape: (*, *normalized_shape), unchanged; weight has the shape `normalized_shape`.
+
+    Args:
+        eps: by default the distance from 1 to the next float32, or float64 of an input of those.
+
+    Raises:
+        ValueError: sizes do not match.
+
+    >>> F.rms_norm(Tensor([[1.0, 7.0]]), 2)
+    Tensor([[0.2, 1.4]])
+    """
+    x = jnp.asarray(input_)
+    axes = _last_axes("rms_norm", x, normalized_shape, {"weight": weight})
+    y = wide(x)
+    if eps is None:
+        eps = np.finfo(y.dtype).eps
+    y = y * jax.lax.rsqrt(jnp.mean(jnp.square(y), axes, keepdims=True) + eps)
+    return narrowed(y if weight is None else y * wide(weight), x)
 
 
 @op
@@ -224,6 +248,21 @@ def _root_of_sum(size: Array, ord: Exponent, axis: int | tuple[int, ...]) -> Arr
     total = jnp.sum(size**ord, axis, keepdims=True)
     # The root has no derivative at 0; there the norm counts as constant.
     return jnp.where(total > 0, jnp.where(total > 0, total, 1) ** (1 / ord), 0)
+
+
+def _last_axes(
+    call: str, x: Array, normalized_shape: Shape, named: dict[str, Operand | None]
+) -> tuple[int, ...]:
+    """The axes that `normalized_shape` names, counted from the end."""
+    single = hasattr(normalized_shape, "__index__")
+    shape = (int(normalized_shape),) if single else tuple(normalized_shape)
+    if not shape or x.shape[-len(shape) :] != shape:
+        raise ValueError(
+            f"{call}: the last axes of the input must be normalized_shape={shape}, got input shape "
+            f"{x.shape}."
+        )
+    _check_sizes(call, named, shape)
+    return tuple(range(-len(shape), 0))
 
 
 def _check_channels(

@@ -42,6 +42,13 @@ ERRORS = [
         lambda: nn.LayerNorm(5)(LINE),
         "the last axes of the input must be normalized_shape=(5,), got input shape (2, 3, 6)",
     ),
+    (lambda: nn.RMSNorm(()), "RMSNorm: normalized_shape must hold one size or more, got ()"),
+    (
+        lambda: nn.RMSNorm(5)(LINE),
+        "rms_norm: the last axes of the input must be normalized_shape=(5,), got input shape "
+        "(2, 3, 6)",
+    ),
+    (lambda: F.rms_norm(LINE, 6, zeros(3)), "rms_norm: weight must have shape (6,), got (3,)"),
     (lambda: nn.GroupNorm(2, 3), "num_groups must divide num_channels, got 2 and 3"),
     (lambda: nn.GroupNorm(2, 4)(LINE), "an input of 4 channels is needed, got shape (2, 3, 6)"),
     (

@@ -116,6 +116,7 @@ LAYERS = [
     Layer(lambda: nn.InstanceNorm2d(3), (IMAGE,), {**affine(3), **STATISTICS}),
     Layer(lambda: nn.InstanceNorm3d(3), (VOLUME,), {**affine(3), **STATISTICS}),
     Layer(lambda: nn.LayerNorm((3, 6)), (LINE,), {"weight": (3, 6), "bias": (3, 6)}),
+    Layer(lambda: nn.RMSNorm(6), (LINE,), {"weight": (6,)}),
     Layer(lambda: nn.GroupNorm(2, 4), ((2, 4, 3),), affine(4)),
     Layer(lambda: nn.GlobalResponseNorm(3), (LINE,), {"gamma": (3,), "beta": (3,)}),
     Layer(
@@ -180,6 +181,10 @@ LAYERS = [
             "attention.1.weight": (2, 4, 1, 1), "attention.1.bias": (2,),
             "attention.3.weight": (8, 2, 1, 1), "attention.3.bias": (8,),
         },
+    ),
+    Layer(nn.SinusoidalPosEmbedding, (LINE,), {}),
+    Layer(lambda: nn.LearnedPosEmbedding(5, 6), (LINE,), {"pos_emb.weight": (5, 6)}),
+    Layer(nn.RotaryPosEmbedding, (LINE,), {}),
     Layer(lambda: nn.ScaledDotProductAttention(None, 0.3, True), (LINE,) * 3, {}),
     Layer(
         lambda: nn.MultiHeadAttention(6, 2, 0.3),

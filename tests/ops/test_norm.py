@@ -1,11 +1,15 @@
-"""Normalisations: the precision of their statistics."""
+"""Normalisations: root mean squares, and the precision of statistics."""
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
+import pytest
 
+import lucid
 from lucid import Tensor, nn
-from tests.helpers import spaced
+from lucid.nn import functional as F
+from tests.helpers import check_op, spaced
 
 
 def test_half_precision_is_normalised_in_single():
@@ -16,3 +20,32 @@ def test_half_precision_is_normalised_in_single():
     norm = nn.BatchNorm1d(1, momentum=1.0)
     norm(constant)
     np.testing.assert_allclose(norm.running_mean.numpy(), np.float16(0.1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(4,), (3, 4)])
+def test_root_mean_square(shape):
+    axes = tuple(range(-len(shape), 0))
+    check_op(
+        lambda x, weight: F.rms_norm(x, shape, weight, 0.1),
+        lambda x, weight: weight * x / np.sqrt((x**2).mean(axes, keepdims=True) + 0.1),
+        spaced(2, 3, 4),
+        spaced(*shape, seed=1),
+    )
+
+
+def test_a_sample_of_zeros_stays_one():
+    x = lucid.zeros(2, 3, requires_grad=True)
+    y = F.rms_norm(x, 3)
+    y.sum().backward()
+    assert not y.numpy().any() and np.isfinite(x.grad.numpy()).all()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_squares_of_16_bit_floats_are_summed_in_float32(dtype):
+    x = jnp.asarray(300 + spaced(2, 1000), dtype)  # a square of 300 is beyond float16
+    found = nn.RMSNorm(1000, elementwise_affine=False)(Tensor(x))
+    exact = np.asarray(x, np.float64)
+    exact = exact / np.sqrt((exact**2).mean(-1, keepdims=True))
+    assert found.dtype == dtype
+    step = float(jnp.finfo(dtype).eps)
+    np.testing.assert_allclose(np.asarray(found.data, np.float64), exact, rtol=step)

@@ -20,6 +20,7 @@ from lucid.nn.functional.lookup import embedding, one_hot
 from lucid.nn.functional.norm import batch_norm, instance_norm
 from lucid.nn.functional.patches import *
 from lucid.nn.functional.pool import *
+from lucid.nn.functional.position import sinusoidal_pos_embedding
 from lucid.ops import activation, affine, classification, loss, norm, resize, sampling
 from lucid.ops.activation import *
 from lucid.ops.affine import *
@@ -27,6 +28,7 @@ from lucid.ops.classification import *
 from lucid.ops.elementwise import tanh
 from lucid.ops.loss import *
 from lucid.ops.norm import *
+from lucid.ops.position import rotary_pos_embedding
 from lucid.ops.resize import *
 from lucid.ops.sampling import *
 
@@ -42,7 +44,9 @@ __all__ = [
     "embedding",
     "instance_norm",
     "one_hot",
+    "rotary_pos_embedding",
     "scaled_dot_product_attention",
+    "sinusoidal_pos_embedding",
     "tanh",
 ]
 __all__ += conv.__all__
