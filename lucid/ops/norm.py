@@ -205,11 +205,11 @@ def global_response_norm(
     Tensor([[[7.5],
              [1.5]]])
     """
-    x, scale, shift = jnp.asarray(input_), jnp.ravel(gamma), jnp.ravel(beta)
+    x, scale, shift = wide(input_), jnp.ravel(gamma), jnp.ravel(beta)
     _check_channels("global_response_norm", x, None, None, scale, shift)
-    norm = vector_norm(wide(x), 2, tuple(range(2, x.ndim)))
+    norm = vector_norm(x, 2, tuple(range(2, x.ndim)))
     share = norm / (jnp.mean(norm, 1, keepdims=True) + eps)
-    return narrowed(_affine(wide(x) * share, scale, shift) + wide(x), x)
+    return narrowed(_affine(x * share, scale, shift) + x, input_)
 
 
 def _check_normalize(input_: Operand, ord: Operand, axis: int, eps: Operand) -> None:

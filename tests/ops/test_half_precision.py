@@ -13,6 +13,7 @@ from tests.helpers import spaced
 
 WIDE, ROW, ONE = (6, 7, 40), (40,), (1,)
 IDS = np.array([[0, 2, 2, 1], [2, 0, 2, 2]] * 20)
+LABELS = np.arange(12) % 5
 POSITIVE = {"low": 0.5, "high": 1.5}
 
 # A function, the shapes of its operands, and the range that they are drawn from.
@@ -73,6 +74,40 @@ FUNCTIONS = {
     "normalize": (F.normalize, [WIDE], {}),
     "conv2d": (F.conv2d, [(4, 2, 9, 9), (3, 2, 3, 3), (3,)], {}),
     "conv_transpose2d": (F.conv_transpose2d, [(4, 2, 9, 9), (2, 3, 3, 3), (3,)], {}),
+    "relu": (F.relu, [WIDE], {}),
+    "relu6": (F.relu6, [WIDE], {}),
+    "leaky_relu": (F.leaky_relu, [WIDE], {}),
+    "hardtanh": (F.hardtanh, [WIDE], {}),
+    "sigmoid": (F.sigmoid, [WIDE], {}),
+    "hard_sigmoid": (F.hard_sigmoid, [WIDE], {}),
+    "hard_swish": (F.hard_swish, [WIDE], {}),
+    "batch_norm": (
+        lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True), [WIDE, (7,), (7,)], {}
+    ),
+    "instance_norm": (lambda x: F.instance_norm(x), [WIDE], {}),
+    "global_response_norm": (F.global_response_norm, [WIDE, (7,), (7,)], {}),
+    "max_pool2d": (lambda x: F.max_pool2d(x, 3), [(2, 2, 9, 9)], {}),
+    "adaptive_avg_pool2d": (lambda x: F.adaptive_avg_pool2d(x, 2), [(2, 2, 9, 9)], {}),
+    "pixel_shuffle": (lambda x: F.pixel_shuffle(x, 2), [(1, 8, 3, 3)], {}),
+    "unfold": (lambda x: F.unfold(x, 3), [(1, 2, 9, 9)], {}),
+    "fold": (lambda x: F.fold(x, 9, 3), [(1, 18, 49)], {}),
+    "conv1d": (F.conv1d, [(4, 2, 30), (3, 2, 3), (3,)], {}),
+    "conv3d": (F.conv3d, [(2, 2, 5, 5, 5), (3, 2, 2, 2, 2), (3,)], {}),
+    "conv_transpose1d": (F.conv_transpose1d, [(4, 2, 30), (2, 3, 3), (3,)], {}),
+    "conv_transpose3d": (F.conv_transpose3d, [(2, 2, 5, 5, 5), (2, 3, 2, 2, 2), (3,)], {}),
+    "bilinear": (F.bilinear, [(40, 4), (40, 3), (2, 4, 3), (2,)], {}),
+    "smooth_l1_loss": (F.smooth_l1_loss, [WIDE, WIDE], {}),
+    "huber_loss": (F.huber_loss, [WIDE, WIDE], {}),
+    "hinge_loss": (F.hinge_loss, [WIDE, WIDE], {}),
+    "kl_div": (F.kl_div, [WIDE, WIDE], POSITIVE),
+    "binary_cross_entropy": (
+        F.binary_cross_entropy, [WIDE, WIDE], {"low": 0.1, "high": 0.9}
+    ),
+    "binary_cross_entropy_with_logits": (
+        F.binary_cross_entropy_with_logits, [WIDE, WIDE], {"low": 0.1, "high": 0.9}
+    ),
+    "cross_entropy": (lambda x, w: F.cross_entropy(x, LABELS, w), [(12, 5), (5,)], POSITIVE),
+    "nll_loss": (lambda x: F.nll_loss(x, LABELS), [(12, 5)], {}),
     "mse_loss": (F.mse_loss, [WIDE, WIDE], {}),
     "l1_loss": (F.l1_loss, [WIDE, WIDE], {}),
     "avg_pool2d": (lambda x: F.avg_pool2d(x, 3), [(2, 2, 9, 9)], {}),
@@ -82,7 +117,8 @@ FUNCTIONS = {
 }  # fmt: skip
 
 # Two roundings: of the products, and after the bias; of `linear` on GPU and TPU.
-ROUNDED_TWICE = {"linear", "conv2d", "conv_transpose2d"}
+CONVOLUTIONS = {f"conv{kind}{rank}d" for kind in ("", "_transpose") for rank in (1, 2, 3)}
+ROUNDED_TWICE = {"linear", *CONVOLUTIONS}
 
 
 def results(fn, operands, weights, dtype, jitted=False):

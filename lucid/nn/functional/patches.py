@@ -7,6 +7,7 @@ from lucid._core.tensor import Tensor
 from lucid._core.typing import Operand, Size
 from lucid.ops import conv
 from lucid.ops.conv import Padding
+from lucid.ops.precision import in_float32
 
 __all__ = [
     "fold",
@@ -15,6 +16,7 @@ __all__ = [
 
 
 @op
+@in_float32
 def unfold(
     input_: Operand,
     filter_size: Size,
@@ -37,6 +39,7 @@ def unfold(
 
 
 @op
+@in_float32
 def fold(
     input_: Operand,
     output_size: Size,

@@ -230,7 +230,8 @@ def _pad(name: str, x: Array, window: Window, mode: PaddingMode) -> Array:
             f"{name}: padding_mode={mode!r} needs a padding {relation} the input on each axis, "
             f"got padding={window.padding} for input size {lengths}."
         )
-    return jnp.pad(x, ((0, 0), (0, 0), *window.padding), mode=_PAD_MODES[mode])
+    width = ((0, 0), (0, 0), *window.padding)
+    return in_float32(jnp.pad)(x, width, mode=_PAD_MODES[mode])
 
 
 def _finish(name: str, y: Array, b: Array | None, batched: bool) -> Array:
