@@ -73,7 +73,7 @@ class Op:
         For use while a program is traced: there a residual costs nothing, and XLA does not always
         see that a second forward pass is the same as the first.
         """
-        if not self.compiled:
+        if not self.compiled or not _pullbacks_are_data():
             return _linearize(self.fn, wanted, *inputs)
         found = self._linearized.get(wanted)
         if found is None:  # JAX remembers both by the shapes: most operations of a model repeat
@@ -134,6 +134,16 @@ def _linearize(
     outputs, vjp = jax.vjp(of_wanted, *(x for x, w in zip(inputs, wanted, strict=True) if w))
     # A pytree, so that a compiled function may return it.
     return outputs, jax.tree_util.Partial(functools.partial(_pull, wanted), vjp, outputs)
+
+
+@functools.cache
+def _pullbacks_are_data() -> bool:
+    """Whether JAX's pullbacks keep all that was traced in leaves, so that a cache may hold them.
+
+    Those of older JAX, such as 0.8, hold traced values beside their leaves.
+    """
+    _, pullback = jax.vjp(lambda x: x, 1.0)
+    return not isinstance(pullback, jax.tree_util.Partial)
 
 
 def _pull(
