@@ -64,7 +64,8 @@ def rotary_pos_embedding(
         positions = positions.reshape(x.shape[0], *(1,) * (x.ndim - 3), n)
     angles = _angles(positions, x.shape[-1], x.dtype)
     cos, sin = jnp.cos(angles), jnp.sin(angles)
-    pairs = x.reshape(*x.shape[:-1], *((-1, 2) if interleaved else (2, -1)))
+    half = x.shape[-1] // 2
+    pairs = x.reshape(*x.shape[:-1], *((half, 2) if interleaved else (2, half)))
     axis = -1 if interleaved else -2
     a, b = jnp.moveaxis(pairs, axis, 0)
     turned = jnp.stack([a * cos - b * sin, a * sin + b * cos], axis)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 import lucid
 import lucid.nn.functional as F
 from lucid import Tensor
+
+torch = pytest.importorskip("torch")
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.standard_normal((2, 3, 5, 4)).astype("f")
