@@ -220,6 +220,10 @@ def test_editors_show_parameters_and_docstring(name):
             "Callable[[Callable[P, R]], Jitted[P, R]]",
         ]
         return
+    if name.endswith(".scaled_dot_product_attention"):  # a flag decides on the result
+        results = [s.to_string().rpartition(" -> ")[2] for s in found]
+        assert results == ["Tensor", "tuple[Tensor, Tensor]"]
+        return
     assert len(found) == 1
     result = str(inspect.signature({**FUNCTIONS, **METHODS}[name]).return_annotation)
     assert found[0].to_string().endswith(f" -> {result}")
