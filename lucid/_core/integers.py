@@ -43,10 +43,11 @@ def fitted_integers(op: Op, inputs: Sequence[Any]) -> Sequence[Any]:
     Raises:
         OverflowError: it cannot hold one.
     """
-    kinds = [x.dtype.kind for x in inputs if hasattr(x, "dtype")]
-    if "f" in kinds and all(type(x) is not int or -(2**31) <= x < 2**31 for x in inputs):
-        return inputs  # the usual number beside floats
     dtypes = [x.dtype for x in inputs if hasattr(x, "dtype")]
+    if any(dtype.kind == "f" for dtype in dtypes) and all(
+        type(x) is not int or -(2**31) <= x < 2**31 for x in inputs
+    ):
+        return inputs  # the usual number beside floats
     return [_fitted(op, i, x, dtypes) if type(x) is int else x for i, x in enumerate(inputs)]
 
 

@@ -11,7 +11,9 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lucid._core.mode import state
 from lucid._core.op import Op, Pullback
@@ -72,7 +74,7 @@ class Node:
     def free(self) -> None:
         """Let go of the arrays; the edges stay, so that a later walk knows it needs this node."""
         if self.arrays is not None:
-            self.kinds = [getattr(x, "aval", x) for x in self.arrays]
+            self.kinds = [_kind(x) for x in self.arrays]
         self.arrays = self.pullback = None
 
     def needs_arrays(self, wanted: tuple[bool, ...]) -> bool:
@@ -82,6 +84,13 @@ class Node:
     def blanks(self) -> list[Any]:
         """Arrays in the place of those that are gone, where their values do not matter."""
         return [jnp.zeros(x.shape, x.dtype) if hasattr(x, "dtype") else x for x in self.kinds]
+
+
+def _kind(x: Any) -> Any:
+    """An abstract value in the place of an array; a number stays."""
+    if isinstance(x, np.ndarray):
+        return jax.ShapeDtypeStruct(x.shape, x.dtype)
+    return getattr(x, "aval", x)
 
 
 def record(op: Op, arrays: Sequence[Any], edges: Sequence[Edge | None]) -> tuple[Any, Node]:

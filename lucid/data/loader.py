@@ -30,9 +30,8 @@ class DataLoader:
     numbers while batches are made ahead needs a generator of its own.
 
     A copy, also one that is pickled, has the settings, and a state that was loaded; it begins an
-    epoch of its own. In a forked
-    process a loader iterates anew; an iteration that began before the fork goes on only with
-    `prefetch=0`.
+    epoch of its own. In a forked process a loader iterates anew; an iteration that began before
+    the fork goes on only with `prefetch=0`.
 
     Args:
         dataset: a Dataset, or anything with `__getitem__` and `__len__`, such as a list.

@@ -54,14 +54,7 @@ class _ConvBNReLU(Module):
     ) -> None:
         super().__init__()
         self.conv = _CONVS[self.D](
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride=stride,
-            padding=padding,
-            dilation=dilation,
-            groups=groups,
-            bias=conv_bias,
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, conv_bias
         )
         self.bn = _NORMS[self.D](out_channels, eps, momentum, bn_affine, track_running_stats)
         self.relu = ReLU()
@@ -118,14 +111,7 @@ class _DepthSeparableConv(Module):
         super().__init__()
         conv = _CONVS[self.D]
         self.depthwise = conv(
-            in_channels,
-            in_channels,
-            kernel_size,
-            stride=stride,
-            padding=padding,
-            dilation=dilation,
-            groups=in_channels,
-            bias=bias,
+            in_channels, in_channels, kernel_size, stride, padding, dilation, in_channels, bias
         )
         self.pointwise = conv(in_channels, out_channels, 1, bias=bias)
 

@@ -234,3 +234,14 @@ def test_a_walk_that_needs_values_again_says_that_they_were_freed(pieces):
     with pytest.raises(RuntimeError, match="was freed by an earlier backward"):
         y.backward()
     np.testing.assert_array_equal(x.grad.numpy(), before)
+
+
+def test_a_freed_graph_holds_no_array_of_its_operands():
+    x, factor = leaf(3), np.array([1.0, 2.0, 3.0], np.float32)
+    y = (x * factor).sum()
+    gone = weakref.ref(factor)
+    del factor
+    assert gone() is not None
+    y.backward()
+    gc.collect()
+    assert gone() is None
