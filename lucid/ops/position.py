@@ -20,7 +20,7 @@ def sinusoids(positions: Operand, embed_dim: int, dtype: np.dtype[Any]) -> Tenso
     """sin and cos of angles that grow with the position, in turns: (L,) -> (L, embed_dim)."""
     angles = _angles(positions, embed_dim, wide_dtype(dtype))
     waves = jnp.stack([jnp.sin(angles), jnp.cos(angles)], -1)
-    return waves.reshape(*waves.shape[:-2], -1)[..., :embed_dim].astype(dtype)
+    return waves.reshape(*waves.shape[:-2], 2 * waves.shape[-2])[..., :embed_dim].astype(dtype)
 
 
 @op

@@ -199,3 +199,8 @@ def test_errors_say_what_is_wrong(call, text):
 def test_sequences_hold_floats(layer):
     with pytest.raises(TypeError, match="an input of floats is needed, got int32"):
         layer(lucid.zeros(3, 4, dtype="int32"))
+
+
+def test_a_sequence_without_positions_stays_empty():
+    assert nn.SinusoidalPosEmbedding()(lucid.zeros(2, 0, 4)).shape == (2, 0, 4)
+    assert F.rotary_pos_embedding(lucid.zeros(2, 0, 4)).shape == (2, 0, 4)
