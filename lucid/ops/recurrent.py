@@ -7,7 +7,6 @@ over all steps that come last.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -305,8 +304,7 @@ def _kept(valid: Array | None, new: Sequence[Array], old: Sequence[Array]) -> tu
     return tuple(jnp.where(valid, a, b) for a, b in zip(new, old, strict=True))
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def _run(
+def _scanned(
     cell: _Cell,
     reverse: bool,
     pushes: Array,
@@ -328,8 +326,7 @@ def _run(
     return last, states, gates
 
 
-@_run.defjvp
-def _run_jvp(cell: _Cell, reverse: bool, primals: Any, tangents: Any) -> Any:
+def _scanned_jvp(cell: _Cell, reverse: bool, primals: Any, tangents: Any) -> Any:
     """A scan of linear maps, whose coefficients for all steps are computed before it.
 
     JAX's own derivative of the scan would add to the gradient of the weight at each step, by a
@@ -362,6 +359,13 @@ def _run_jvp(cell: _Cell, reverse: bool, primals: Any, tangents: Any) -> Any:
     steps = (d_pushes, d_given, d_projected, slopes, valid)
     d_last, (d_states, d_gates) = lax.scan(step, d_state, steps, reverse=reverse)
     return (last, states, gates), (d_last, d_states, d_gates)
+
+
+# JAX before 0.10 transposes only scans that it derived itself, so there the gradient is its own.
+_run = _scanned
+if jax.__version_info__ >= (0, 10):
+    _run = jax.custom_jvp(_scanned, nondiff_argnums=(0, 1))
+    _run.defjvp(_scanned_jvp)
 
 
 def _shifted(first: Array, after: Array, reverse: bool) -> Array:
