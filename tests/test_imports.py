@@ -43,7 +43,7 @@ LAYERS = [
     ["_core.methods", "_core.repr"],
     ["_core.tensor"],
     ["autograd", "creation", "random"],
-    ["_core.trace", "_core.tree", "_core.watch"],
+    ["_core.trace", "_core.tree", "_core.watch", "_core.flat"],
     ["_core.closing"],
     ["_core.program"],
     ["_core.jit"],

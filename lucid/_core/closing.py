@@ -228,6 +228,10 @@ class Closure:
         capture = Capture(self.found, values)
         return self._trace(capture, inputs.args, [grads.get(i) for i in self.traced])[0]
 
+    def number_values(self) -> list[Any]:
+        """The hyperparameters as they are now."""
+        return [number.value() for number in self.numbers]
+
     def inputs(self, arguments: Arguments) -> Inputs:
         """What the program reads, as it is now."""
         leaves = arguments.leaves
@@ -235,8 +239,8 @@ class Closure:
         return Inputs(
             [t._data for t in self.written],
             [t._data for t in self.read],
-            [None if t._grad is None else t._grad._data for t in self.grads_read],
-            [number.value() for number in self.numbers],
+            [None if (g := t._grad) is None else g._data for t in self.grads_read],
+            self.number_values(),
             self.hosts,
             arguments.arrays(),
             [grad._data for grad in grads if grad is not None],

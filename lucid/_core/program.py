@@ -5,15 +5,17 @@ from __future__ import annotations
 import collections
 import itertools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from lucid._core import epoch
 from lucid._core.arrays import staged
 from lucid._core.closing import Arguments, Closure, Inputs, Settings, settings_of
 from lucid._core.errors import LOST, JitError, definition, is_lost
+from lucid._core.flat import Cut, Flat, cut_like, flatten
 from lucid._core.mode import lock, state
 from lucid._core.op import Op
 from lucid._core.tape import Node
@@ -27,8 +29,14 @@ from lucid._core.watch import Watch, drawn, random_states
 class Form(NamedTuple):
     """Which of the arrays that a program returns is what: see `Results`."""
 
-    has_grad: list[bool]  # of the gradients of state, then of arguments
-    n_outputs: int
+    flat: list[list[int]]  # which gradients of state leave together, in one array each
+    cuts: list[Cut]  # of these arrays
+    own: list[int]  # which gradients, of state and then of arguments, are arrays of their own
+    forgotten: list[int]  # and which are None
+
+
+_SMALL = 1024  # elements up to which copying a gradient costs less than one more result of XLA
+_MANY = 8  # gradients that are worth a flat array
 
 
 class Program(Closure):
@@ -47,6 +55,8 @@ class Program(Closure):
         self.checked_at = epoch.current
         self.watch = Watch([fn if hasattr(fn, "__code__") else type(fn).__call__])
         self.random_states = random_states()
+        self._numbers_before: list[Any] = []
+        self._numbers_on_device: list[Any] = []
         super().__init__(fn, arguments, self.watch.calls())
         for module, _ in self.found.modules.values():
             self.watch.add(type(module).forward)
@@ -59,6 +69,8 @@ class Program(Closure):
         # The tape would hold the inputs of a program with a graph, so they cannot be reused; and
         # around a program with callbacks Python code runs, where an interrupt would lose results.
         self.donates = donate and not self.live and not self.has_effects
+        leaves = jax.tree.leaves(self.inputs(arguments))
+        self.on_one_device = all(len(a.sharding.device_set) == 1 for a in leaves if _is_held(a))
         self.run = jax.jit(self._named(), donate_argnums=0 if self.donates else ())
         self.changes = self.changes_state()
         self.op: Op | None = None
@@ -70,13 +82,33 @@ class Program(Closure):
 
         def pure(*parts: Any) -> list[Array]:
             results = self.pure(*parts)
-            grads = [*results.grads, *results.arg_grads]
-            self.form = Form([grad is not None for grad in grads], len(results.outputs))
-            kept = (grad for grad in grads if grad is not None)
-            return [*results.written, *kept, *results.arg_data, *results.outputs]
+            flat = self._flat_grads(results.grads)
+            grads: list[Any] = [*results.grads, *results.arg_grads]
+            together = [[grads[i] for i in held] for held in flat]
+            rest = {*range(len(grads))}.difference(*flat)
+            own = [i for i in sorted(rest) if grads[i] is not None]
+            self.form = Form(flat, [*map(cut_like, together)], own, [*rest.difference(own)])
+            return [
+                *results.written,
+                *map(flatten, together),
+                *[grads[i] for i in own],
+                *results.arg_data,
+                *results.outputs,
+            ]
 
         pure.__name__ = _name(self.fn)
         return pure
+
+    def _flat_grads(self, grads: Sequence[Array | None]) -> list[list[int]]:
+        """Which gradients of state leave the program together: small ones that nothing reads."""
+        if not self.on_one_device:
+            return []
+        read = set(map(id, self.grads_read))
+        by_dtype: dict[Any, list[int]] = collections.defaultdict(list)
+        for i, (tensor, grad) in enumerate(zip(self.grads_written, grads, strict=True)):
+            if grad is not None and grad.size <= _SMALL and id(tensor) not in read:
+                by_dtype[grad.dtype].append(i)
+        return [held for held in by_dtype.values() if len(held) >= _MANY]
 
     # --- Fitting ---
 
@@ -100,7 +132,7 @@ class Program(Closure):
                 if not same(value, before):
                     return f'the variable "{variable.name}"'
         leaves = arguments.leaves
-        if [t._grad is not None for t in self.grads_read] != self.had_grad or [
+        if [t._gradient is not None for t in self.grads_read] != self.had_grad or [
             leaves[i]._grad is not None for i in self.arg_grads_read
         ] != self.arg_had_grad:
             return "whether gradients are None"
@@ -123,6 +155,15 @@ class Program(Closure):
         return None
 
     # --- Running ---
+
+    def number_values(self) -> list[Any]:
+        """The hyperparameters on the device, where they stay while they are what they were."""
+        now = super().number_values()
+        if now != self._numbers_before:
+            with jax.core.eval_context():
+                self._numbers_on_device = jax.tree.map(jnp.asarray, now)
+            self._numbers_before = now
+        return self._numbers_on_device
 
     def compile(self, arguments: Arguments) -> None:
         """Trace the program for good and compile it, for the first call."""
@@ -177,10 +218,10 @@ class Program(Closure):
         Else the second call would find other inputs than the first, and compile once more.
         """
         leaves = jax.tree.leaves(self.inputs(arguments))
-        bound = {a.sharding for a in leaves if isinstance(a, jax.Array) and _is_bound(a)}
+        bound = {a.sharding for a in leaves if _is_held(a) and a.committed}
         if len(bound) == 1 and len((place := bound.pop()).device_set) == 1:
             for tensor in self.written:
-                if not _is_bound(tensor._data):
+                if _is_held(tensor._data) and not tensor._data.committed:
                     tensor._put(jax.device_put(tensor._data, place))
 
     def __call__(self, arguments: Arguments) -> Any:
@@ -224,11 +265,14 @@ class Program(Closure):
             self.warm = True
             return inputs, list(self.run(*inputs))
         leaves = arguments.leaves
-        gradients = [Tensor._wrap(None) if kept else None for kept in self.form.has_grad]  # type: ignore[arg-type]
+        form = self.form
+        flats = [Flat(cut) for cut in form.cuts]
+        separate = [Tensor._wrap(None) for _ in form.own]  # type: ignore[arg-type]
         grad_owners = [*self.grads_written, *[leaves[i] for i in self.arg_grads_written]]
         places = [
             *self.written,
-            *[gradient for gradient in gradients if gradient is not None],
+            *[flat.whole for flat in flats],
+            *separate,
             *[leaves[i] for i in self.args_written],
         ]
         if self.warm:
@@ -242,7 +286,16 @@ class Program(Closure):
         collections.deque(
             itertools.chain(
                 map(_set_data, places, results),
-                map(_set_grad, grad_owners, gradients),
+                *[
+                    map(
+                        _set_grad,
+                        [grad_owners[i] for i in held],
+                        zip(itertools.repeat(flat), itertools.count()),
+                    )
+                    for held, flat in zip(form.flat, flats, strict=True)
+                ],
+                map(_set_grad, [grad_owners[i] for i in form.own], separate),
+                map(_set_grad, [grad_owners[i] for i in form.forgotten], itertools.repeat(None)),
                 map(outputs.append, results),
             ),
             maxlen=0,
@@ -310,16 +363,16 @@ class Program(Closure):
 
 # In C, as `_step` needs it.
 _set_data: Any = Variable.__dict__["_data"].__set__
-_set_grad: Any = Variable.__dict__["_grad"].__set__
+_set_grad: Any = Variable.__dict__["_gradient"].__set__
 
 
 def _copied(array: Array) -> Array:
     return jax.device_put(array, may_alias=False)
 
 
-def _is_bound(array: Array) -> bool:
-    """Whether an array may not move to another device by itself."""
-    return not _is_traced(array) and array.committed
+def _is_held(array: Any) -> bool:
+    """Whether this is an array that lies somewhere."""
+    return isinstance(array, jax.Array) and not _is_traced(array)
 
 
 def _is_traced(array: Any) -> bool:

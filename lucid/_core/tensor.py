@@ -266,7 +266,7 @@ class Tensor(Variable, Methods):
     def _wrap(data: Array, node: Any = None, index: int = 0) -> Tensor:
         tensor = _new(Tensor)
         tensor._data = tensor._shared = data
-        tensor._grad = tensor._hooks = None
+        tensor._gradient = tensor._hooks = None
         tensor._keep_grad = False
         tensor._born = state.trace
         if node is not None and is_inexact(data.dtype):
@@ -456,7 +456,7 @@ def _initialise(
 ) -> None:
     """Set all slots of a leaf."""
     tensor._data = tensor._shared = data
-    tensor._grad = tensor._hooks = tensor._node = None
+    tensor._gradient = tensor._hooks = tensor._node = None
     tensor._index = 0
     tensor._requires_grad, tensor._keep_grad = requires_grad, keep_grad
     tensor._born = state.trace

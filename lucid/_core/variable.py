@@ -26,7 +26,7 @@ class Variable:
         "__weakref__",
         "_born",
         "_data",
-        "_grad",
+        "_gradient",
         "_hooks",
         "_index",
         "_keep_grad",
@@ -36,7 +36,7 @@ class Variable:
     )
 
     _data: Array
-    _grad: Tensor | None
+    _gradient: Any  # a Tensor, None, or a `Flat` and which of its gradients this one is
     _hooks: dict[int, Hook] | None  # of a leaf; those of other Tensors are on the node
     _node: Any  # what gradients flow into: a Node; None for a leaf
     _index: int  # which output of the node this is
@@ -49,6 +49,15 @@ class Variable:
     def _wrap(data: Array, node: Any = None, index: int = 0) -> Tensor:
         """A Tensor around `data`; with a node, and if it can have a gradient, a recorded one."""
         raise NotImplementedError
+
+    @property
+    def _grad(self) -> Tensor | None:
+        grad = self._gradient
+        return grad[0].tensors[grad[1]] if type(grad) is tuple else grad
+
+    @_grad.setter
+    def _grad(self, value: Tensor | None) -> None:
+        self._gradient = value
 
     def _share(self) -> Array:
         """The array, to be kept: no program reuses it from now on."""
