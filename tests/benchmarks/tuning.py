@@ -76,6 +76,14 @@ FIGURES = {
         [form(8, small, 64, 30, 3) for small in (16, 64, 96, 128, 192)],
         {"BALANCED_SHARE": NEVER}, {"BALANCED_SHARE": ALWAYS},
     ),
+    "FEW_POSITIONS": Figure(
+        lambda f: f.batch * prod(f.small) / f.small_channels,
+        [
+            form(1, 512, 256, 4, 4, 2), form(1, 256, 128, 8, 4, 2), form(1, 256, 256, 14, 2, 2),
+            form(1, 64, 64, 8, 3, 2), form(1, 128, 64, 16, 4, 2), form(8, 512, 256, 4, 4, 2),
+        ],
+        {"FEW_POSITIONS": NEVER}, {"FEW_POSITIONS": ALWAYS},
+    ),
     "WHOLE_BYTES": Figure(
         columns,
         [form(batch, 64, 32, 16, 4, 2) for batch in (8, 16, 24, 32, 64)],

@@ -22,7 +22,7 @@ from math import prod
 import jax.numpy as jnp
 from jax import Array
 
-from lucid.ops.conv import chunks
+from lucid.ops.conv import chunks, tuning
 from lucid.ops.conv.geometry import Form, SpatialAxis
 from lucid.ops.conv.windows import gather, scatter
 
@@ -64,12 +64,16 @@ def small(form: Form, large: Array, kernel: Array, on_small: tuple[int, ...] = (
 
 
 def large(form: Form, small: Array, kernel: Array, on_small: tuple[int, ...] = ()) -> Array:
-    rows = _rows(form, kernel, on_small).mT
+    rows = _rows(form, kernel, on_small)
 
     def run(form: Form, small: Array) -> Array:
         of_large, of_small = _sides(form, on_small)
-        windows = rows @ _columns(form, of_small, small)
-        return _add_windows(form, of_large, form.large_channels, windows)
+        columns = _columns(form, of_small, small)
+        if _has_few_positions(columns):
+            # A transposed copy of the kernel would take longer than the product.
+            windows = columns[0].T @ rows[0]
+            return _add_windows(form, of_large, form.large_channels, windows, positions_first=True)
+        return _add_windows(form, of_large, form.large_channels, rows.mT @ columns)
 
     column_bytes = small.dtype.itemsize * traffic(form, on_small)
     return chunks.joined("large", form, column_bytes, run, small)
@@ -116,9 +120,20 @@ def _columns(form: Form, side: Side, x: Array) -> Array:
     return windows.reshape(form.groups, rows, form.batch * prod(axis.small for axis in side))
 
 
-def _add_windows(form: Form, side: Side, channels: int, windows: Array) -> Array:
+def _has_few_positions(columns: Array) -> bool:
+    groups, channels, positions = columns.shape
+    return groups == 1 and positions <= tuning.FEW_POSITIONS * channels
+
+
+def _add_windows(
+    form: Form, side: Side, channels: int, windows: Array, positions_first: bool = False
+) -> Array:
     """col2im, the adjoint of `_columns`."""
     taps, positions = [axis.kernel for axis in side], [axis.small for axis in side]
+    if positions_first:
+        windows = windows.reshape(form.batch, *positions, channels, *taps)
+        n = 1 + len(positions)
+        windows = windows.transpose(*range(n, windows.ndim), *range(n))
     windows = windows.reshape(channels, *taps, form.batch, *positions)
     return scatter(side, windows, at=1).swapaxes(0, 1)
 

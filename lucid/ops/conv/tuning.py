@@ -18,6 +18,11 @@ POLYPHASE_SHARE = 0.9
 # `balanced` is taken where it writes less than this share of them; it has columns on both sides.
 BALANCED_SHARE = 0.75
 
+# --- Products; see `matmul` ---
+
+# With so many positions per channel, or fewer, the kernel is not transposed for the product.
+FEW_POSITIONS = 0.5
+
 # --- Pieces; see `chunks` ---
 
 # Columns of at most so many bytes are not cut: with the product they stay within about 32 MiB,
