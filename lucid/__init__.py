@@ -50,7 +50,8 @@ from lucid.creation import (
     zeros,
     zeros_like,
 )
-from lucid.ops import elementwise, linalg, reduce, shape
+from lucid.ops import elementwise, reduce, shape
+from lucid.ops import linalg as products
 from lucid.ops.elementwise import *
 from lucid.ops.linalg import *
 from lucid.ops.reduce import *
@@ -58,7 +59,7 @@ from lucid.ops.shape import *
 from lucid.random import rand, randn
 
 if TYPE_CHECKING:  # an import does without them: see `publish` below
-    from lucid import data, func, onnx, utils
+    from lucid import data, func, linalg, onnx, utils
     from lucid._core.jit import compile, jit
     from lucid._export import export, load_exported
     from lucid.serialization import load, save
@@ -104,6 +105,7 @@ __all__ = [
     "grad_enabled",
     "inf",
     "jit",
+    "linalg",
     "linspace",
     "load",
     "load_exported",
@@ -126,7 +128,7 @@ __all__ = [
     "zeros_like",
 ]
 __all__ += elementwise.__all__
-__all__ += linalg.__all__
+__all__ += products.__all__
 __all__ += reduce.__all__
 __all__ += shape.__all__
 
