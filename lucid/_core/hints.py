@@ -221,7 +221,6 @@ _FUNCTIONAL: Names = {
     "hardswish": "hard_swish",
     "hardtanh_": "hardtanh",
     "leaky_relu_": "leaky_relu",
-    "pad": "lucid.pad",
     "relu_": "relu",
     "swish": "silu",
     "upsample": "interpolate",

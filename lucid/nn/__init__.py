@@ -10,6 +10,7 @@ from lucid.nn import (
     cache,
     containers,
     conv,
+    distance,
     dropout,
     functional,
     init,
@@ -18,6 +19,7 @@ from lucid.nn import (
     loss,
     module,
     norm,
+    padding,
     parameter,
     patches,
     pool,
@@ -33,12 +35,14 @@ from lucid.nn.blocks import *
 from lucid.nn.cache import *
 from lucid.nn.containers import *
 from lucid.nn.conv import *
+from lucid.nn.distance import *
 from lucid.nn.dropout import *
 from lucid.nn.linear import *
 from lucid.nn.lookup import *
 from lucid.nn.loss import *
 from lucid.nn.module import *
 from lucid.nn.norm import *
+from lucid.nn.padding import *
 from lucid.nn.parameter import *
 from lucid.nn.patches import *
 from lucid.nn.pool import *
@@ -58,12 +62,14 @@ __all__ += attention.__all__
 __all__ += cache.__all__
 __all__ += containers.__all__
 __all__ += conv.__all__
+__all__ += distance.__all__
 __all__ += dropout.__all__
 __all__ += linear.__all__
 __all__ += lookup.__all__
 __all__ += loss.__all__
 __all__ += module.__all__
 __all__ += norm.__all__
+__all__ += padding.__all__
 __all__ += parameter.__all__
 __all__ += patches.__all__
 __all__ += pool.__all__

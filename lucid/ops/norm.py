@@ -18,7 +18,14 @@ from lucid.ops.precision import narrowed, wide
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
 
-__all__ = ["global_response_norm", "group_norm", "layer_norm", "normalize", "rms_norm"]
+__all__ = [
+    "cosine_similarity",
+    "global_response_norm",
+    "group_norm",
+    "layer_norm",
+    "normalize",
+    "rms_norm",
+]
 
 
 @op
@@ -230,6 +237,25 @@ def normalize(input_: Operand, ord: Exponent = 2, axis: int = 1, eps: Operand = 
     """
     x = wide(input_)
     return narrowed(x / jnp.maximum(vector_norm(x, ord, axis), eps), input_)
+
+
+@op
+def cosine_similarity(x1: Operand, x2: Operand, axis: int = 1, eps: Operand = 1e-08) -> Tensor:
+    """The cosine of the angle between vectors along `axis`: x1 @ x2 / (norm(x1) * norm(x2)).
+
+    Each norm counts as no less than `eps`.
+
+    Shape: both (*, N, *), broadcast against each other; the axis of length N is left out.
+
+    Raises:
+        ValueError: the shapes do not broadcast, or have no such axis.
+
+    >>> F.cosine_similarity(Tensor([[3.0, 4.0]]), Tensor([[4.0, 3.0], [0.0, -1.0]]))
+    Tensor([ 0.96, -0.8 ])
+    """
+    a, b = jnp.broadcast_arrays(wide(x1), wide(x2))
+    a, b = (x / jnp.maximum(vector_norm(x, 2, axis), eps) for x in (a, b))
+    return narrowed(jnp.sum(a * b, axis), jnp.result_type(x1, x2))
 
 
 def vector_norm(x: Array, ord: Exponent, axis: int | tuple[int, ...]) -> Array:

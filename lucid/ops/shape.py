@@ -240,6 +240,7 @@ def unbind(a: Operand, axis: int = 0) -> tuple[Tensor, ...]:
 
 
 @op
+@in_float32
 def pad(
     a: Operand, pad_width: int | Sequence[int] | Sequence[Sequence[int]], value: Operand = 0
 ) -> Tensor:

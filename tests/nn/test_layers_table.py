@@ -104,6 +104,19 @@ LAYERS = [
             lambda: nn.AdaptiveMaxPool3d(3), lambda: nn.AdaptiveAvgPool3d(3),
         )
     ),
+    *(
+        Layer(lambda make=make: make(1), (shape,), {})
+        for shape, makes in (
+            (LINE, (nn.ZeroPad1d, nn.ReflectionPad1d, nn.ReplicationPad1d, nn.CircularPad1d)),
+            (IMAGE, (nn.ZeroPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d, nn.CircularPad2d)),
+            (VOLUME, (nn.ZeroPad3d, nn.ReflectionPad3d, nn.ReplicationPad3d, nn.CircularPad3d)),
+        )
+        for make in makes
+    ),
+    Layer(lambda: nn.ConstantPad1d(1, 0.5), (LINE,), {}),
+    Layer(lambda: nn.ConstantPad2d((1, 0, 2, 1), 0.5), (IMAGE,), {}),
+    Layer(lambda: nn.ConstantPad3d(1, -1), (VOLUME,), {}),
+    Layer(nn.CosineSimilarity, (LINE, (1, 3, 6)), {}),
     Layer(lambda: nn.PixelShuffle(2), ((1, 4, 2, 3),), {}),
     Layer(lambda: nn.Unfold(2), (IMAGE,), {}),
     Layer(lambda: nn.Fold((4, 3), 2), ((1, 8, 6),), {}),

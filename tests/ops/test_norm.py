@@ -49,3 +49,37 @@ def test_squares_of_16_bit_floats_are_summed_in_float32(dtype):
     assert found.dtype == dtype
     step = float(jnp.finfo(dtype).eps)
     np.testing.assert_allclose(np.asarray(found.data, np.float64), exact, rtol=step)
+
+
+def cosine(x, y, axis=1, eps=1e-8):
+    x, y = np.broadcast_arrays(x, y)
+    sizes = [np.maximum(np.sqrt((a**2).sum(axis)), eps) for a in (x, y)]
+    return (x * y).sum(axis) / (sizes[0] * sizes[1])
+
+
+@pytest.mark.parametrize(
+    ("shapes", "options"),
+    [
+        (((2, 3), (2, 3)), {}),
+        (((2, 3, 4), (3, 1)), {"axis": -1}),
+        (((2, 3), (2, 3)), {"eps": 5.0}),
+        (((3,), (2, 3)), {"axis": 1}),
+        (((0, 3), (1, 3)), {}),
+    ],
+)
+def test_cosine_similarity(shapes, options):
+    check_op(
+        lambda x, y: F.cosine_similarity(x, y, **options),
+        lambda x, y: cosine(x, y, **options),
+        *(spaced(*shape, seed=i) for i, shape in enumerate(shapes)),
+    )
+
+
+def test_a_vector_of_zeros_is_similar_to_none():
+    x = lucid.zeros(1, 3, requires_grad=True)
+    y = F.cosine_similarity(x, lucid.ones(1, 3))
+    y.sum().backward()
+    assert y.numpy() == [0.0] and np.isfinite(x.grad.numpy()).all()
+    assert F.cosine_similarity(x.astype("bfloat16"), x.astype("bfloat16")).dtype == "bfloat16"
+    with pytest.raises(ValueError, match="broadcast"):
+        F.cosine_similarity(x, lucid.ones(1, 4))

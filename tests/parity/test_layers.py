@@ -173,6 +173,26 @@ def resizes() -> list[Case]:
     return cases
 
 
+def pads() -> list[Case]:
+    cases = []
+    shapes = {1: (2, 3, 5), 2: (2, 3, 4, 5), 3: (1, 2, 3, 4, 4)}
+    for rank, shape in shapes.items():
+        for padding in (1, (2, 0, 1, 2, 0, 1)[: 2 * rank], (-1, 2, 1, -2, 0, 0)[: 2 * rank]):
+            cases += [
+                Case(f"{kind}Pad{rank}d", {"padding": padding}, (shape,))
+                for kind in ("Zero", "Reflection", "Replication", "Circular")
+            ]
+            options = {"padding": padding, "value": 0.7}
+            cases.append(Case(f"ConstantPad{rank}d", options, (shape,)))
+    return [
+        *cases,
+        Case("CosineSimilarity", {}, ((2, 3), (2, 3))),
+        # Below eps torch differentiates a norm that it does not use.
+        Case("CosineSimilarity", {"axis": -1, "eps": 0.01}, ((2, 3, 4), (3, 1)),
+             {"dim": -1, "eps": 0.01}),
+    ]  # fmt: skip
+
+
 def losses() -> list[Case]:
     shape = (3, 4)
     p, q = spaced(*shape, low=0.05, high=0.95), spaced(*shape, low=0.05, high=0.95, seed=1)
@@ -210,7 +230,7 @@ def losses() -> list[Case]:
     return cases
 
 
-CASES = activations() + norms() + pools() + resizes() + losses()
+CASES = activations() + norms() + pools() + resizes() + pads() + losses()
 
 
 def their_options(case: Case) -> dict[str, Any]:

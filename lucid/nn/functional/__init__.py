@@ -28,6 +28,7 @@ from lucid.ops.classification import *
 from lucid.ops.elementwise import tanh
 from lucid.ops.loss import *
 from lucid.ops.norm import *
+from lucid.ops.padding import pad
 from lucid.ops.position import rotary_pos_embedding
 from lucid.ops.resize import *
 from lucid.ops.sampling import *
@@ -44,6 +45,7 @@ __all__ = [
     "embedding",
     "instance_norm",
     "one_hot",
+    "pad",
     "rotary_pos_embedding",
     "scaled_dot_product_attention",
     "sinusoidal_pos_embedding",

@@ -26,13 +26,13 @@ from lucid.ops.conv.geometry import (
     conv_form,
     conv_transpose_form,
 )
+from lucid.ops.padding import OWN_VALUES, extended
 from lucid.ops.precision import in_float32
 
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
 
 PaddingMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
-_PAD_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}  # jnp.pad's names
 
 # `with force_lowering("matmul"): ...` makes a platform that has this lowering use it for every map
 # that it claims, and the definition for the others; for tests and benchmarks. It is part of every
@@ -103,7 +103,8 @@ def convolve(
             f"channels (weight.shape[1] * groups), but the input has {x.shape[1]}."
         )
     if padding_mode != "zeros":
-        x = _pad(name, x, window, padding_mode)
+        check_padding_mode(name, padding_mode)
+        x = extended(f"{name}: padding_mode", x, window.padding, padding_mode)
         window = window._replace(padding=((0, 0),) * rank)
     form = conv_form(name, x.shape, w.shape, window)
     y = _map({"large": x, "kernel": w}, form)
@@ -210,28 +211,11 @@ def _check_arrays(name: str, x: Array, w: Array, b: Array | None, window: Window
 
 def check_padding_mode(name: str, mode: PaddingMode) -> None:
     """Refuse a padding mode that `conv` does not know."""
-    if mode != "zeros" and mode not in _PAD_MODES:
+    if mode != "zeros" and mode not in OWN_VALUES:
         raise ValueError(
             f"{name}: padding_mode must be 'zeros', 'reflect', 'replicate' or 'circular', "
             f"got {mode!r}."
         )
-
-
-def _pad(name: str, x: Array, window: Window, mode: PaddingMode) -> Array:
-    check_padding_mode(name, mode)
-    lengths = x.shape[2:]
-    available = {"reflect": 1, "circular": 0}
-    if mode in available and any(
-        max(pair) > length - available[mode]
-        for pair, length in zip(window.padding, lengths, strict=True)
-    ):
-        relation = "smaller than" if mode == "reflect" else "at most"
-        raise ValueError(
-            f"{name}: padding_mode={mode!r} needs a padding {relation} the input on each axis, "
-            f"got padding={window.padding} for input size {lengths}."
-        )
-    width = ((0, 0), (0, 0), *window.padding)
-    return in_float32(jnp.pad)(x, width, mode=_PAD_MODES[mode])
 
 
 def _finish(name: str, y: Array, b: Array | None, batched: bool) -> Array:
