@@ -47,9 +47,9 @@ class _Activation(Module):
         if "function" in vars(cls):
             _, *cls._arguments = inspect.signature(cls.__init__).parameters
 
-    def forward(self, input: Tensor) -> Tensor:
-        """The layer's function of `input`."""
-        return type(self).function(input, *(getattr(self, name) for name in self._arguments))
+    def forward(self, input_: Tensor) -> Tensor:
+        """The layer's function of `input_`."""
+        return type(self).function(input_, *(getattr(self, name) for name in self._arguments))
 
     def extra_repr(self) -> str:
         values = ((name, getattr(self, name)) for name in self._arguments)
@@ -127,9 +127,9 @@ class PReLU(Module):
         self.init = init
         self.weight = Parameter(np.full(num_parameters, init))
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.prelu(input, weight)`."""
-        return F.prelu(input, self.weight)
+    def forward(self, input_: Tensor) -> Tensor:
+        """`F.prelu(input_, weight)`."""
+        return F.prelu(input_, self.weight)
 
     def extra_repr(self) -> str:
         return f"num_parameters={self.num_parameters}"

@@ -127,10 +127,10 @@ class _Conv(_ConvNd):
             groups=groups,
         )
 
-    def forward(self, input: Tensor) -> Tensor:
-        """The convolution of `input`."""
+    def forward(self, input_: Tensor) -> Tensor:
+        """The convolution of `input_`."""
         return convolve(
-            input,
+            input_,
             self.weight,
             self.bias,
             window=self._window,
@@ -167,8 +167,8 @@ class _ConvTranspose(_ConvNd):
             groups=groups,
         )
 
-    def forward(self, input: Tensor, output_size: Size | None = None) -> Tensor:
-        """The transposed convolution of `input`.
+    def forward(self, input_: Tensor, output_size: Size | None = None) -> Tensor:
+        """The transposed convolution of `input_`.
 
         Args:
             output_size: the output's spatial sizes, or its whole shape; `output_padding` is then
@@ -179,7 +179,7 @@ class _ConvTranspose(_ConvNd):
             ValueError: the input does not fit, or `output_size` cannot be reached.
         """
         return convolve_transpose(
-            input,
+            input_,
             self.weight,
             self.bias,
             window=self._window,

@@ -42,9 +42,9 @@ class Dropout(_Dropout):
     Tensor([1., 2.])
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.dropout(input, p)` in training."""
-        return F.dropout(input, self.p, self.training)
+    def forward(self, input_: Tensor) -> Tensor:
+        """`F.dropout(input_, p)` in training."""
+        return F.dropout(input_, self.p, self.training)
 
 
 class Dropout1d(_Dropout):
@@ -54,9 +54,9 @@ class Dropout1d(_Dropout):
     (2, 3, 4)
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.dropout1d(input, p)` in training."""
-        return F.dropout1d(input, self.p, self.training)
+    def forward(self, input_: Tensor) -> Tensor:
+        """`F.dropout1d(input_, p)` in training."""
+        return F.dropout1d(input_, self.p, self.training)
 
 
 class Dropout2d(_Dropout):
@@ -66,9 +66,9 @@ class Dropout2d(_Dropout):
     (2, 3, 4, 4)
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.dropout2d(input, p)` in training."""
-        return F.dropout2d(input, self.p, self.training)
+    def forward(self, input_: Tensor) -> Tensor:
+        """`F.dropout2d(input_, p)` in training."""
+        return F.dropout2d(input_, self.p, self.training)
 
 
 class Dropout3d(_Dropout):
@@ -78,9 +78,9 @@ class Dropout3d(_Dropout):
     (2, 3, 4, 4, 4)
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.dropout3d(input, p)` in training."""
-        return F.dropout3d(input, self.p, self.training)
+    def forward(self, input_: Tensor) -> Tensor:
+        """`F.dropout3d(input_, p)` in training."""
+        return F.dropout3d(input_, self.p, self.training)
 
 
 class AlphaDropout(_Dropout):
@@ -92,9 +92,9 @@ class AlphaDropout(_Dropout):
     Tensor([1., 2.])
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.alpha_dropout(input, p)` in training."""
-        return F.alpha_dropout(input, self.p, self.training)
+    def forward(self, input_: Tensor) -> Tensor:
+        """`F.alpha_dropout(input_, p)` in training."""
+        return F.alpha_dropout(input_, self.p, self.training)
 
 
 class DropPath(Module):
@@ -118,9 +118,9 @@ class DropPath(Module):
         self.drop_prob = _probability("DropPath", "drop_prob", drop_prob)
         self.scale_by_keep = scale_by_keep
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.drop_path(input, drop_prob)` in training."""
-        return F.drop_path(input, self.drop_prob, self.scale_by_keep, self.training)
+    def forward(self, input_: Tensor) -> Tensor:
+        """`F.drop_path(input_, drop_prob)` in training."""
+        return F.drop_path(input_, self.drop_prob, self.scale_by_keep, self.training)
 
     def extra_repr(self) -> str:
         return f"drop_prob={self.drop_prob}, scale_by_keep={self.scale_by_keep}"
@@ -151,9 +151,9 @@ class DropBlock(Module):
         self.p = _probability("DropBlock", "p", p)
         self.eps = eps
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.drop_block(input, block_size, p)` in training."""
-        return F.drop_block(input, self.block_size, self.p, self.eps, self.training)
+    def forward(self, input_: Tensor) -> Tensor:
+        """`F.drop_block(input_, block_size, p)` in training."""
+        return F.drop_block(input_, self.block_size, self.p, self.eps, self.training)
 
     def extra_repr(self) -> str:
         return f"block_size={self.block_size}, p={self.p}"

@@ -58,9 +58,9 @@ class Linear(Module):
             bound = 1 / math.sqrt(self.in_features)
             init.uniform(self.bias, -bound, bound)
 
-    def forward(self, input: Tensor) -> Tensor:
-        """The affine map of `input`."""
-        return F.linear(input, self.weight, self.bias)
+    def forward(self, input_: Tensor) -> Tensor:
+        """The affine map of `input_`."""
+        return F.linear(input_, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         return (
@@ -129,9 +129,9 @@ class Identity(Module):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__()
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input_: Tensor) -> Tensor:
         """The input."""
-        return input
+        return input_
 
 
 class Flatten(Module):
@@ -145,9 +145,9 @@ class Flatten(Module):
         super().__init__()
         self.start_axis, self.end_axis = start_axis, end_axis
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`input` with the axes joined."""
-        return input.flatten(self.start_axis, self.end_axis)
+    def forward(self, input_: Tensor) -> Tensor:
+        """`input_` with the axes joined."""
+        return input_.flatten(self.start_axis, self.end_axis)
 
     def extra_repr(self) -> str:
         return f"start_axis={self.start_axis}, end_axis={self.end_axis}"
@@ -171,21 +171,21 @@ class Unflatten(Module):
         super().__init__()
         self.axis, self.unflattened_size = axis, tuple(unflattened_size)
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`input` with the axis split."""
+    def forward(self, input_: Tensor) -> Tensor:
+        """`input_` with the axis split."""
         sizes, axis = self.unflattened_size, self.axis
-        if not -input.ndim <= axis < input.ndim:
-            raise ValueError(f"Unflatten: shape {input.shape} has no axis {axis}.")
-        axis %= input.ndim
+        if not -input_.ndim <= axis < input_.ndim:
+            raise ValueError(f"Unflatten: shape {input_.shape} has no axis {axis}.")
+        axis %= input_.ndim
         known = math.prod(n for n in sizes if n != -1)
         if -1 in sizes and known and sizes.count(-1) == 1:
-            sizes = tuple(input.shape[axis] // known if n == -1 else n for n in sizes)
-        if math.prod(sizes) != input.shape[axis] or min(sizes, default=0) < 0:
+            sizes = tuple(input_.shape[axis] // known if n == -1 else n for n in sizes)
+        if math.prod(sizes) != input_.shape[axis] or min(sizes, default=0) < 0:
             raise ValueError(
-                f"Unflatten: axis {axis} of shape {input.shape} cannot be split into "
+                f"Unflatten: axis {axis} of shape {input_.shape} cannot be split into "
                 f"{self.unflattened_size}."
             )
-        return input.reshape((*input.shape[:axis], *sizes, *input.shape[axis + 1 :]))
+        return input_.reshape((*input_.shape[:axis], *sizes, *input_.shape[axis + 1 :]))
 
     def extra_repr(self) -> str:
         return f"axis={self.axis}, unflattened_size={self.unflattened_size}"

@@ -74,9 +74,9 @@ class Embedding(Module):
         if self.padding_idx is not None:
             self.weight.data = self.weight.data.at[self.padding_idx].set(0)
 
-    def forward(self, input: Tensor) -> Tensor:
-        """The vectors of the integers in `input`."""
-        return F.embedding(input, self.weight, self.padding_idx, self.max_norm, self.norm_type)
+    def forward(self, input_: Tensor) -> Tensor:
+        """The vectors of the integers in `input_`."""
+        return F.embedding(input_, self.weight, self.padding_idx, self.max_norm, self.norm_type)
 
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"

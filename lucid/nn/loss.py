@@ -48,9 +48,9 @@ class MSELoss(_Loss):
     Tensor(2.)
     """
 
-    def forward(self, input: Tensor, target: Operand) -> Tensor:
-        """`F.mse_loss(input, target)`."""
-        return F.mse_loss(input, target, self.reduction)
+    def forward(self, input_: Tensor, target: Operand) -> Tensor:
+        """`F.mse_loss(input_, target)`."""
+        return F.mse_loss(input_, target, self.reduction)
 
 
 class L1Loss(_Loss):
@@ -63,9 +63,9 @@ class L1Loss(_Loss):
     Tensor(1.)
     """
 
-    def forward(self, input: Tensor, target: Operand) -> Tensor:
-        """`F.l1_loss(input, target)`."""
-        return F.l1_loss(input, target, self.reduction)
+    def forward(self, input_: Tensor, target: Operand) -> Tensor:
+        """`F.l1_loss(input_, target)`."""
+        return F.l1_loss(input_, target, self.reduction)
 
 
 class SmoothL1Loss(_Loss):
@@ -85,9 +85,9 @@ class SmoothL1Loss(_Loss):
         super().__init__(reduction)
         self.beta = beta
 
-    def forward(self, input: Tensor, target: Operand) -> Tensor:
-        """`F.smooth_l1_loss(input, target)`."""
-        return F.smooth_l1_loss(input, target, self.reduction, self.beta)
+    def forward(self, input_: Tensor, target: Operand) -> Tensor:
+        """`F.smooth_l1_loss(input_, target)`."""
+        return F.smooth_l1_loss(input_, target, self.reduction, self.beta)
 
 
 class HuberLoss(_Loss):
@@ -107,9 +107,9 @@ class HuberLoss(_Loss):
         super().__init__(reduction)
         self.delta = delta
 
-    def forward(self, input: Tensor, target: Operand) -> Tensor:
-        """`F.huber_loss(input, target)`."""
-        return F.huber_loss(input, target, self.delta, self.reduction)
+    def forward(self, input_: Tensor, target: Operand) -> Tensor:
+        """`F.huber_loss(input_, target)`."""
+        return F.huber_loss(input_, target, self.delta, self.reduction)
 
 
 class KLDivLoss(Module):
@@ -131,9 +131,9 @@ class KLDivLoss(Module):
         self.reduction = reduction
         self.log_target = log_target
 
-    def forward(self, input: Tensor, target: Operand) -> Tensor:
-        """`F.kl_div(input, target)`."""
-        return F.kl_div(input, target, self.reduction, self.log_target)
+    def forward(self, input_: Tensor, target: Operand) -> Tensor:
+        """`F.kl_div(input_, target)`."""
+        return F.kl_div(input_, target, self.reduction, self.log_target)
 
     def extra_repr(self) -> str:
         return f"reduction={self.reduction!r}, log_target={self.log_target}"
@@ -154,9 +154,9 @@ class HingeLoss(_Loss):
         super().__init__(reduction)
         self.margin = margin
 
-    def forward(self, input: Tensor, target: Operand) -> Tensor:
-        """`F.hinge_loss(input, target)`."""
-        return F.hinge_loss(input, target, self.margin, self.reduction)
+    def forward(self, input_: Tensor, target: Operand) -> Tensor:
+        """`F.hinge_loss(input_, target)`."""
+        return F.hinge_loss(input_, target, self.margin, self.reduction)
 
 
 class HingeEmbeddingLoss(_Loss):
@@ -174,9 +174,9 @@ class HingeEmbeddingLoss(_Loss):
         super().__init__(reduction)
         self.margin = margin
 
-    def forward(self, input: Tensor, target: Operand) -> Tensor:
-        """`F.hinge_embedding_loss(input, target)`."""
-        return F.hinge_embedding_loss(input, target, self.margin, self.reduction)
+    def forward(self, input_: Tensor, target: Operand) -> Tensor:
+        """`F.hinge_embedding_loss(input_, target)`."""
+        return F.hinge_embedding_loss(input_, target, self.margin, self.reduction)
 
 
 class _WeightedLoss(_Loss):
@@ -208,9 +208,9 @@ class BCELoss(_WeightedLoss):
     ) -> None:
         super().__init__(weight, reduction)
 
-    def forward(self, input: Tensor, target: Operand) -> Tensor:
-        """`F.binary_cross_entropy(input, target, weight)`."""
-        return F.binary_cross_entropy(input, target, self.weight, self.reduction)
+    def forward(self, input_: Tensor, target: Operand) -> Tensor:
+        """`F.binary_cross_entropy(input_, target, weight)`."""
+        return F.binary_cross_entropy(input_, target, self.weight, self.reduction)
 
 
 class BCEWithLogitsLoss(_WeightedLoss):
@@ -236,10 +236,10 @@ class BCEWithLogitsLoss(_WeightedLoss):
         super().__init__(weight, reduction)
         self.register_buffer("pos_weight", pos_weight)
 
-    def forward(self, input: Tensor, target: Operand) -> Tensor:
-        """`F.binary_cross_entropy_with_logits(input, target)` with the weights."""
+    def forward(self, input_: Tensor, target: Operand) -> Tensor:
+        """`F.binary_cross_entropy_with_logits(input_, target)` with the weights."""
         return F.binary_cross_entropy_with_logits(
-            input, target, self.weight, self.pos_weight, self.reduction
+            input_, target, self.weight, self.pos_weight, self.reduction
         )
 
 
@@ -275,9 +275,9 @@ class NLLLoss(_WeightedLoss):
         super().__init__(weight, reduction)
         self.ignore_index = ignore_index
 
-    def forward(self, input: Tensor, target: Operand) -> Tensor:
-        """`F.nll_loss(input, target, weight)`."""
-        return F.nll_loss(input, target, self.weight, self.reduction, self.ignore_index)
+    def forward(self, input_: Tensor, target: Operand) -> Tensor:
+        """`F.nll_loss(input_, target, weight)`."""
+        return F.nll_loss(input_, target, self.weight, self.reduction, self.ignore_index)
 
 
 class CrossEntropyLoss(_WeightedLoss):
@@ -317,10 +317,10 @@ class CrossEntropyLoss(_WeightedLoss):
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
 
-    def forward(self, input: Tensor, target: Operand) -> Tensor:
-        """`F.cross_entropy(input, target, weight)`."""
+    def forward(self, input_: Tensor, target: Operand) -> Tensor:
+        """`F.cross_entropy(input_, target, weight)`."""
         return F.cross_entropy(
-            input,
+            input_,
             target,
             self.weight,
             self.reduction,

@@ -69,7 +69,7 @@ class _ChannelNorm(Module):
             self.weight.data = jnp.ones_like(self.weight.data)
             self.bias.data = jnp.zeros_like(self.bias.data)
 
-    def _normalised(self, function: Callable[..., Tensor], input: Tensor, own: bool) -> Tensor:
+    def _normalised(self, function: Callable[..., Tensor], input_: Tensor, own: bool) -> Tensor:
         """`function` of the input and all that the layer holds; counts a batch of training.
 
         Args:
@@ -77,24 +77,24 @@ class _ChannelNorm(Module):
         """
         tracked = self.num_batches_tracked
         moves = (
-            self.training and self.track_running_stats and tracked is not None and input.size > 0
+            self.training and self.track_running_stats and tracked is not None and input_.size > 0
         )
         counted = tracked + 1 if moves else None
         momentum: float | Tensor | None = self.momentum
         if momentum is None:
             momentum = 0.0 if counted is None else 1.0 / counted
         running = (self.running_mean, self.running_var) if moves or not own else (None, None)
-        output = function(input, *running, self.weight, self.bias, own, momentum, self.eps)
+        output = function(input_, *running, self.weight, self.bias, own, momentum, self.eps)
         if counted is not None:
             tracked.data = counted
         return output
 
-    def _check(self, input: Tensor) -> None:
-        if input.ndim not in self.ranks:
+    def _check(self, input_: Tensor) -> None:
+        if input_.ndim not in self.ranks:
             ranks = " or ".join(map(str, self.ranks))
             raise ValueError(
                 f"{type(self).__name__}: an input with {ranks} axes is needed, got shape "
-                f"{input.shape}."
+                f"{input_.shape}."
             )
 
     def extra_repr(self) -> str:
@@ -105,10 +105,10 @@ class _ChannelNorm(Module):
 
 
 class _BatchNorm(_ChannelNorm):
-    def forward(self, input: Tensor) -> Tensor:
-        """`input`, each channel normalised."""
-        self._check(input)
-        return self._normalised(F.batch_norm, input, self.training)
+    def forward(self, input_: Tensor) -> Tensor:
+        """`input_`, each channel normalised."""
+        self._check(input_)
+        return self._normalised(F.batch_norm, input_, self.training)
 
 
 class BatchNorm1d(_BatchNorm):
@@ -169,13 +169,13 @@ class BatchNorm3d(_BatchNorm):
 
 
 class _InstanceNorm(_ChannelNorm):
-    def forward(self, input: Tensor) -> Tensor:
-        """`input`, each channel of each sample normalised."""
-        self._check(input)
+    def forward(self, input_: Tensor) -> Tensor:
+        """`input_`, each channel of each sample normalised."""
+        self._check(input_)
         own = self.training or not self.track_running_stats
-        if input.ndim == self.ranks[0]:
-            return self._normalised(F.instance_norm, input.unsqueeze(0), own).squeeze(0)
-        return self._normalised(F.instance_norm, input, own)
+        if input_.ndim == self.ranks[0]:
+            return self._normalised(F.instance_norm, input_.unsqueeze(0), own).squeeze(0)
+        return self._normalised(F.instance_norm, input_, own)
 
 
 class InstanceNorm1d(_InstanceNorm):
@@ -265,9 +265,9 @@ class LayerNorm(Module):
         self.weight = Parameter(np.ones(self.normalized_shape)) if affine else None
         self.bias = Parameter(np.zeros(self.normalized_shape)) if shifts else None
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`input`, each sample normalised."""
-        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+    def forward(self, input_: Tensor) -> Tensor:
+        """`input_`, each sample normalised."""
+        return F.layer_norm(input_, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         return (
@@ -303,9 +303,9 @@ class RMSNorm(Module):
         self.elementwise_affine = elementwise_affine
         self.weight = Parameter(np.ones(self.normalized_shape)) if elementwise_affine else None
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`input`, each sample divided."""
-        return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
+    def forward(self, input_: Tensor) -> Tensor:
+        """`input_`, each sample divided."""
+        return F.rms_norm(input_, self.normalized_shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:
         return (
@@ -354,14 +354,14 @@ class GroupNorm(Module):
         self.weight = Parameter(np.ones(num_channels)) if affine else None
         self.bias = Parameter(np.zeros(num_channels)) if affine else None
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`input`, each group normalised."""
-        if input.ndim < 2 or input.shape[1] != self.num_channels:
+    def forward(self, input_: Tensor) -> Tensor:
+        """`input_`, each group normalised."""
+        if input_.ndim < 2 or input_.shape[1] != self.num_channels:
             raise ValueError(
                 f"GroupNorm: an input of {self.num_channels} channels is needed, got shape "
-                f"{input.shape}."
+                f"{input_.shape}."
             )
-        return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+        return F.group_norm(input_, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
@@ -390,9 +390,9 @@ class GlobalResponseNorm(Module):
         self.gamma = Parameter(np.zeros(channels))
         self.beta = Parameter(np.zeros(channels))
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.global_response_norm(input, gamma, beta)`."""
-        return F.global_response_norm(input, self.gamma, self.beta, self.eps)
+    def forward(self, input_: Tensor) -> Tensor:
+        """`F.global_response_norm(input_, gamma, beta)`."""
+        return F.global_response_norm(input_, self.gamma, self.beta, self.eps)
 
     def extra_repr(self) -> str:
         return f"{self.channels}, eps={self.eps}"

@@ -64,9 +64,9 @@ class Unfold(_Windows):
         super().__init__()
         self._set_up(kernel_size, stride, padding, dilation)
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.unfold(input)` with the layer's arguments."""
-        return F.unfold(input, self.kernel_size, self.stride, self.padding, self.dilation)
+    def forward(self, input_: Tensor) -> Tensor:
+        """`F.unfold(input_)` with the layer's arguments."""
+        return F.unfold(input_, self.kernel_size, self.stride, self.padding, self.dilation)
 
 
 class Fold(_Windows):
@@ -103,10 +103,10 @@ class Fold(_Windows):
         self.output_size = ntuple(output_size, 2, "Fold: output_size")
         self._set_up(kernel_size, stride, padding, dilation)
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.fold(input)` with the layer's arguments."""
+    def forward(self, input_: Tensor) -> Tensor:
+        """`F.fold(input_)` with the layer's arguments."""
         return F.fold(
-            input, self.output_size, self.kernel_size, self.stride, self.padding, self.dilation
+            input_, self.output_size, self.kernel_size, self.stride, self.padding, self.dilation
         )
 
     def extra_repr(self) -> str:

@@ -48,9 +48,9 @@ class _MaxPool(Windowed):
         self.ceil_mode = ceil_mode
         _ = self._window  # refuses bad arguments now
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input_: Tensor) -> Tensor:
         """The largest value of each window."""
-        return pool.max_over(input, axes=self._window)
+        return pool.max_over(input_, axes=self._window)
 
     def extra_repr(self) -> str:
         return (
@@ -129,9 +129,9 @@ class _AvgPool(Windowed):
         self.count_include_pad = count_include_pad
         _ = self._window  # refuses bad arguments now
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input_: Tensor) -> Tensor:
         """The mean of each window."""
-        return pool.mean_over(input, axes=self._window, count_include_pad=self.count_include_pad)
+        return pool.mean_over(input_, axes=self._window, count_include_pad=self.count_include_pad)
 
     def extra_repr(self) -> str:
         return (
@@ -201,9 +201,9 @@ class _AdaptivePool(Module):
 
 
 class _AdaptiveMaxPool(_AdaptivePool):
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input_: Tensor) -> Tensor:
         """The largest value of each window."""
-        return pool.adaptive_max_pool(input, rank=self.rank, output_size=self.output_size)
+        return pool.adaptive_max_pool(input_, rank=self.rank, output_size=self.output_size)
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPool):
@@ -252,9 +252,9 @@ class AdaptiveMaxPool3d(_AdaptiveMaxPool):
 
 
 class _AdaptiveAvgPool(_AdaptivePool):
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input_: Tensor) -> Tensor:
         """The mean of each window."""
-        return pool.adaptive_avg_pool(input, rank=self.rank, output_size=self.output_size)
+        return pool.adaptive_avg_pool(input_, rank=self.rank, output_size=self.output_size)
 
 
 class AdaptiveAvgPool1d(_AdaptiveAvgPool):

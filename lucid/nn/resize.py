@@ -51,9 +51,9 @@ class Upsample(Module):
         self.mode: Mode = mode
         self.align_corners = align_corners
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.interpolate(input)` with the layer's arguments."""
-        return F.interpolate(input, self.size, self.mode, self.align_corners, self.scale_factor)
+    def forward(self, input_: Tensor) -> Tensor:
+        """`F.interpolate(input_)` with the layer's arguments."""
+        return F.interpolate(input_, self.size, self.mode, self.align_corners, self.scale_factor)
 
     def extra_repr(self) -> str:
         size = f"scale_factor={self.scale_factor}" if self.size is None else f"size={self.size}"
@@ -80,9 +80,9 @@ class PixelShuffle(Module):
         super().__init__()
         self.upscale_factor = count("PixelShuffle", "upscale_factor", upscale_factor)
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.pixel_shuffle(input, upscale_factor)`."""
-        return F.pixel_shuffle(input, self.upscale_factor)
+    def forward(self, input_: Tensor) -> Tensor:
+        """`F.pixel_shuffle(input_, upscale_factor)`."""
+        return F.pixel_shuffle(input_, self.upscale_factor)
 
     def extra_repr(self) -> str:
         return f"upscale_factor={self.upscale_factor}"
@@ -105,9 +105,9 @@ class PixelUnshuffle(Module):
         super().__init__()
         self.downscale_factor = count("PixelUnshuffle", "downscale_factor", downscale_factor)
 
-    def forward(self, input: Tensor) -> Tensor:
-        """`F.pixel_unshuffle(input, downscale_factor)`."""
-        return F.pixel_unshuffle(input, self.downscale_factor)
+    def forward(self, input_: Tensor) -> Tensor:
+        """`F.pixel_unshuffle(input_, downscale_factor)`."""
+        return F.pixel_unshuffle(input_, self.downscale_factor)
 
     def extra_repr(self) -> str:
         return f"downscale_factor={self.downscale_factor}"
