@@ -6,6 +6,7 @@ All but `from_dlpack` take `dtype` (float32 or int32 by default), `requires_grad
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, Unpack, cast
@@ -30,15 +31,19 @@ class HasDLPack(Protocol):
     def __dlpack_device__(self) -> tuple[Any, int]: ...
 
 
-def _build(make: Callable[..., Array], options: Options, default_dtype: DType = None) -> Tensor:
+def _build(
+    make: Callable[..., Array],
+    dtype: DType,
+    requires_grad: bool = False,
+    keep_grad: bool = False,
+    device: str | Device | None = None,
+) -> Tensor:
     """A Tensor around `make(dtype=, device=)`."""
-    dtype, device = options.pop("dtype", None), options.pop("device", None)
-    dtype = default_dtype if dtype is None else dtype
     array = make(
         dtype=None if dtype is None else canonical_dtype(dtype),
         device=None if device is None else find_device(device),
     )
-    return Tensor(array, **options)
+    return Tensor(array, requires_grad, keep_grad)
 
 
 def tensor(
@@ -114,7 +119,14 @@ def empty(*shape: Shape, **options: Unpack[Options]) -> Tensor:
     return zeros(*shape, **options)
 
 
-def full(shape: Shape, fill_value: Operand, **options: Unpack[Options]) -> Tensor:
+def full(
+    shape: Shape,
+    fill_value: Operand,
+    dtype: DType = None,
+    requires_grad: bool = False,
+    keep_grad: bool = False,
+    device: str | Device | None = None,
+) -> Tensor:
     """One value everywhere; of a Tensor the result is recorded, and an array is broadcast.
 
     >>> lucid.full((2,), 7.0)
@@ -126,61 +138,96 @@ def full(shape: Shape, fill_value: Operand, **options: Unpack[Options]) -> Tenso
     if isinstance(fill_value, (jax.Array, np.ndarray)):
         fill_value = Tensor(fill_value)
     if isinstance(fill_value, Tensor):
-        return _filled(sizes, fill_value, options)
+        return _filled(sizes, fill_value, dtype, requires_grad, keep_grad, device)
     value = cast(Scalar, fill_value)
-    check_integer("full", value, canonical_dtype(options.get("dtype") or type(value)))
-    return _build(lambda **kw: jnp.full(sizes, value, **kw), options, default_dtype=type(value))
+    dtype = type(value) if dtype is None else dtype
+    check_integer("full", value, canonical_dtype(dtype))
+    make = functools.partial(jnp.full, sizes, value)
+    return _build(make, dtype, requires_grad, keep_grad, device)
 
 
-def _filled(sizes: tuple[int, ...], value: Tensor, options: Options) -> Tensor:
-    dtype, device = options.get("dtype"), options.get("device")
+def _filled(
+    sizes: tuple[int, ...],
+    value: Tensor,
+    dtype: DType,
+    requires_grad: bool,
+    keep_grad: bool,
+    device: str | Device | None,
+) -> Tensor:
     result = shapes.full(sizes, value, value.dtype if dtype is None else canonical_dtype(dtype))
     if device is not None:
         result = result.to(find_device(device))
-    if options.get("requires_grad"):
+    if requires_grad:
         result.requires_grad_()
-    if options.get("keep_grad"):
+    if keep_grad:
         result.keep_grad = True
     return result
 
 
-def zeros_like(a: Operand, /, **options: Unpack[Options]) -> Tensor:
+def zeros_like(
+    a: Operand,
+    /,
+    dtype: DType = None,
+    requires_grad: bool = False,
+    keep_grad: bool = False,
+    device: str | Device | None = None,
+) -> Tensor:
     """Zeros in the shape and dtype of `a`.
 
     >>> lucid.zeros_like(Tensor([1, 2]))
     Tensor([0, 0], dtype=int32)
     """
-    return full_like(a, 0, **options)
+    return full_like(a, 0, dtype, requires_grad, keep_grad, device)
 
 
-def ones_like(a: Operand, /, **options: Unpack[Options]) -> Tensor:
+def ones_like(
+    a: Operand,
+    /,
+    dtype: DType = None,
+    requires_grad: bool = False,
+    keep_grad: bool = False,
+    device: str | Device | None = None,
+) -> Tensor:
     """Ones in the shape and dtype of `a`.
 
     >>> lucid.ones_like(Tensor([1, 2]))
     Tensor([1, 1], dtype=int32)
     """
-    return full_like(a, 1, **options)
+    return full_like(a, 1, dtype, requires_grad, keep_grad, device)
 
 
-def empty_like(a: Operand, /, **options: Unpack[Options]) -> Tensor:
+def empty_like(
+    a: Operand,
+    /,
+    dtype: DType = None,
+    requires_grad: bool = False,
+    keep_grad: bool = False,
+    device: str | Device | None = None,
+) -> Tensor:
     """`empty` in the shape and dtype of `a`.
 
     >>> lucid.empty_like(Tensor([1, 2])).shape
     (2,)
     """
-    return full_like(a, 0, **options)
+    return full_like(a, 0, dtype, requires_grad, keep_grad, device)
 
 
-def full_like(a: Operand, /, fill_value: Operand, **options: Unpack[Options]) -> Tensor:
+def full_like(
+    a: Operand,
+    fill_value: Operand,
+    dtype: DType = None,
+    requires_grad: bool = False,
+    keep_grad: bool = False,
+    device: str | Device | None = None,
+) -> Tensor:
     """One value everywhere, as `full` does, in the shape and dtype of `a`.
 
     >>> lucid.full_like(Tensor([1.0, 2.0]), 7)
     Tensor([7., 7.])
     """
     like = a if isinstance(a, Tensor) else Tensor(a)
-    if options.get("dtype") is None:
-        options["dtype"] = like.dtype
-    return full(like.shape, fill_value, **options)
+    dtype = like.dtype if dtype is None else dtype
+    return full(like.shape, fill_value, dtype, requires_grad, keep_grad, device)
 
 
 def arange(*bounds: Scalar, **options: Unpack[Options]) -> Tensor:
@@ -195,28 +242,52 @@ def arange(*bounds: Scalar, **options: Unpack[Options]) -> Tensor:
         raise TypeError(f"arange takes one to three bounds, got {len(bounds)}.")
     numbers = np.arange(*cast(Any, bounds))
     default = int if numbers.dtype.kind in "iu" else float
-    _check_ends("arange", [*numbers[:1], *numbers[-1:]], options.get("dtype") or default)
-    return _build(lambda **kw: from_host(numbers, **kw), options, default)
+    if options.get("dtype") is None:
+        options["dtype"] = default
+    _check_ends("arange", [*numbers[:1], *numbers[-1:]], options["dtype"])
+    return _build(functools.partial(from_host, numbers), **options)
 
 
-def linspace(start: Scalar, stop: Scalar, num: int = 50, /, **options: Unpack[Options]) -> Tensor:
+def linspace(
+    start: Scalar,
+    stop: Scalar,
+    num: int = 50,
+    /,
+    dtype: DType = None,
+    requires_grad: bool = False,
+    keep_grad: bool = False,
+    device: str | Device | None = None,
+) -> Tensor:
     """`num` numbers from `start` to `stop`, both included, evenly spaced.
 
     >>> lucid.linspace(0.0, 1.0, 3)
     Tensor([0. , 0.5, 1. ])
     """
-    _check_ends("linspace", (start, stop), options.get("dtype") or float)
-    return _build(lambda **kw: jnp.linspace(start, stop, num, **kw), options)
+    dtype = float if dtype is None else dtype
+    _check_ends("linspace", (start, stop), dtype)
+    make = functools.partial(jnp.linspace, start, stop, num)
+    return _build(make, dtype, requires_grad, keep_grad, device)
 
 
-def eye(N: int, M: int | None = None, k: int = 0, /, **options: Unpack[Options]) -> Tensor:
+def eye(
+    N: int,
+    M: int | None = None,
+    k: int = 0,
+    /,
+    dtype: DType = None,
+    requires_grad: bool = False,
+    keep_grad: bool = False,
+    device: str | Device | None = None,
+) -> Tensor:
     """Ones on diagonal `k` of an N by M matrix, zeros elsewhere; M is N by default.
 
     >>> lucid.eye(2)
     Tensor([[1., 0.],
             [0., 1.]])
     """
-    return _build(lambda **kw: jnp.eye(N, M, k, **kw), options, default_dtype=float)
+    dtype = float if dtype is None else dtype
+    make = functools.partial(jnp.eye, N, M, k)
+    return _build(make, dtype, requires_grad, keep_grad, device)
 
 
 def _check_ends(call: str, numbers: Iterable[Any], dtype: DType) -> None:

@@ -31,7 +31,7 @@ from lucid._core.gate import apply
 from lucid._core.known import check_within, known
 from lucid._core.mode import lock, state, untraced
 from lucid._core.tensor import Tensor
-from lucid._core.typing import Array, DType, Operand, Options, Shape
+from lucid._core.typing import Array, Device, DType, Operand, Options, Shape
 from lucid.ops.random import BLOCK
 
 _SIZES = (2**8, 2**12, BLOCK)  # of the programs that draw outside of compiled functions
@@ -285,9 +285,12 @@ def normal(
     mean: Operand = 0,
     std: Operand = 1,
     size: Shape = 1,
+    requires_grad: bool = False,
+    keep_grad: bool = False,
+    device: str | Device | None = None,
     *,
     generator: Generator | None = None,
-    **options: Unpack[Options],
+    dtype: DType = None,
 ) -> Tensor:
     """Values from a normal distribution, in the shape `size`.
 
@@ -303,11 +306,12 @@ def normal(
     >>> round(x.mean().item()), round(x.var().item(), 2)
     (5, 0.01)
     """
-    dtype = _dtype(options, float)
+    dtype = canonical_dtype(dtype or float)
     if not jax.numpy.issubdtype(dtype, np.inexact):
         raise TypeError(f"normal: a float or complex dtype is needed, got {dtype}.")
     check_within("normal", "std", std, 0)
     operands = (_typed(x, dtype) for x in (mean, std))
+    options = Options(requires_grad=requires_grad, keep_grad=keep_grad, device=device)
     return _draw(generator, options, ops.random.normal, *operands, size=size, dtype=dtype)
 
 
@@ -315,9 +319,12 @@ def uniform(
     low: Operand = 0,
     high: Operand = 1,
     size: Shape = 1,
+    requires_grad: bool = False,
+    keep_grad: bool = False,
+    device: str | Device | None = None,
     *,
     generator: Generator | None = None,
-    **options: Unpack[Options],
+    dtype: DType = None,
 ) -> Tensor:
     """Values spread evenly over [low, high), in the shape `size`.
 
@@ -334,11 +341,12 @@ def uniform(
     >>> bool(((x >= 5) & (x < 6)).all())
     True
     """
-    dtype = _dtype(options, float)
+    dtype = canonical_dtype(dtype or float)
     if not jax.numpy.issubdtype(dtype, np.floating):
         raise TypeError(f"uniform: a float dtype is needed, got {dtype}.")
     _check_bounds(low, high, dtype)
     operands = (_typed(x, dtype) for x in (low, high))
+    options = Options(requires_grad=requires_grad, keep_grad=keep_grad, device=device)
     return _draw(generator, options, ops.random.uniform, *operands, size=size, dtype=dtype)
 
 
@@ -346,9 +354,12 @@ def randint(
     low: int,
     high: int | None = None,
     size: Shape = 1,
+    requires_grad: bool = False,
+    keep_grad: bool = False,
+    device: str | Device | None = None,
     *,
     generator: Generator | None = None,
-    **options: Unpack[Options],
+    dtype: DType = None,
 ) -> Tensor:
     """Integers spread evenly over [low, high), or over [0, low) if `high` is None.
 
@@ -366,7 +377,7 @@ def randint(
         raise TypeError(f"randint: integers are needed, got {low!r} and {high!r}.")
     if first >= end:
         raise ValueError(f"randint: low must be below high, got {first} and {end}.")
-    dtype = _dtype(options, int)
+    dtype = canonical_dtype(dtype or int)
     holds = dtype if dtype.kind in "iu" else canonical_dtype(int)
     limits = np.iinfo(holds)
     if first < limits.min or end - 1 > limits.max:
@@ -376,11 +387,18 @@ def randint(
         np.dtype(f"uint{bits}").type(first % 2**bits),
         np.uint32(length % 2**32) if length <= 2**32 else np.uint64(length % 2**64),
     )
+    options = Options(requires_grad=requires_grad, keep_grad=keep_grad, device=device)
     return _draw(generator, options, ops.random.randint, *operands, size=size, dtype=dtype)
 
 
 def permutation(
-    n: int, *, generator: Generator | None = None, **options: Unpack[Options]
+    n: int,
+    dtype: DType = None,
+    requires_grad: bool = False,
+    keep_grad: bool = False,
+    device: str | Device | None = None,
+    *,
+    generator: Generator | None = None,
 ) -> Tensor:
     """The integers from 0 to n - 1 in random order; each n compiles a program.
 
@@ -393,12 +411,19 @@ def permutation(
     count = _integer(n)
     if count is None or count < 0:
         raise ValueError(f"permutation: an integer from 0 on is needed, got {n!r}.")
-    dtype = _dtype(options, int)
+    dtype = canonical_dtype(dtype or int)
+    options = Options(requires_grad=requires_grad, keep_grad=keep_grad, device=device)
     return _finished(generator, options, ops.random.permutation, n=count, dtype=dtype)
 
 
 def bernoulli(
-    probs: Operand, *, generator: Generator | None = None, **options: Unpack[Options]
+    probs: Operand,
+    requires_grad: bool = False,
+    keep_grad: bool = False,
+    device: str | Device | None = None,
+    *,
+    generator: Generator | None = None,
+    dtype: DType = None,
 ) -> Tensor:
     """Ones with probability `probs`, else zeros, in the shape of `probs`.
 
@@ -412,7 +437,8 @@ def bernoulli(
     given = np.asarray(probs) if isinstance(probs, (list, tuple)) else probs
     check_within("bernoulli", "probs", given, 0, 1)
     probs = Tensor(probs).detach()
-    dtype = _dtype(options, probs.dtype)
+    dtype = canonical_dtype(dtype or probs.dtype)
+    options = Options(requires_grad=requires_grad, keep_grad=keep_grad, device=device)
     return _draw(generator, options, ops.random.bernoulli, probs, size=probs.shape, dtype=dtype)
 
 
@@ -427,10 +453,6 @@ def _check_bounds(low: Operand, high: Operand, dtype: np.dtype[Any]) -> None:
         with np.errstate(over="ignore"):
             length = np.subtract(end, first, dtype=float)
         check_within("uniform", "high - low", length, 0)
-
-
-def _dtype(options: Options, default: DType) -> np.dtype[Any]:
-    return canonical_dtype(options.pop("dtype", None) or default)
 
 
 def _typed(x: Operand, dtype: np.dtype[Any]) -> Operand:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections import OrderedDict
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import Any, Generic, Self, TypeAlias, TypeVar, overload
 
 from lucid._core import epoch
 from lucid._core.tensor import Tensor
@@ -21,6 +21,7 @@ __all__ = [
 ]
 
 T = TypeVar("T", Module, Parameter)
+Named: TypeAlias = Mapping[str, T] | Iterable[tuple[str, T]]
 
 
 class _Items(Module, Generic[T]):
@@ -48,10 +49,6 @@ class _Items(Module, Generic[T]):
 
 
 class _List(_Items[T]):
-    def __init__(self, items: Iterable[T] = ()) -> None:
-        super().__init__()
-        self.extend(items)
-
     def _renumber(self, values: list[T]) -> None:
         self._items_to_change().clear()
         self._items.update((str(i), value) for i, value in enumerate(values))
@@ -68,7 +65,7 @@ class _List(_Items[T]):
         return list(self._items)[self._position(index)]
 
     def _part(self, index: slice) -> Self:
-        return type(self)().extend(list(self)[index])
+        return type(self)()._extend(list(self)[index])
 
     def __iter__(self) -> Iterator[T]:
         return iter(list(self._items.values()))
@@ -91,12 +88,7 @@ class _List(_Items[T]):
         del values[index if isinstance(index, slice) else self._position(index)]
         self._renumber(values)
 
-    def append(self, value: T) -> Self:
-        """Put one more at the end."""
-        return self.extend([value])
-
-    def extend(self, values: Iterable[T]) -> Self:
-        """Put several more at the end."""
+    def _extend(self, values: Iterable[T]) -> Self:
         values = list(values)
         for value in values:
             self._check(value)
@@ -104,8 +96,7 @@ class _List(_Items[T]):
             self._items_to_change()[str(len(self))] = value
         return self
 
-    def insert(self, index: int, value: T) -> None:
-        """Put one more before position `index`."""
+    def _insert(self, index: int, value: T) -> None:
         self._check(value)
         values = list(self)
         values.insert(index, value)
@@ -113,10 +104,6 @@ class _List(_Items[T]):
 
 
 class _Dict(_Items[T]):
-    def __init__(self, items: Mapping[str, T] | Iterable[tuple[str, T]] = ()) -> None:
-        super().__init__()
-        self.update(items)
-
     def __iter__(self) -> Iterator[str]:
         return iter(self._items)
 
@@ -146,8 +133,7 @@ class _Dict(_Items[T]):
         """The names with what they stand for."""
         return self._items.items()
 
-    def update(self, items: Mapping[str, T] | Iterable[tuple[str, T]]) -> None:
-        """Add or replace several."""
+    def _update(self, items: Named[T]) -> None:
         pairs = list(items.items() if isinstance(items, Mapping) else items)
         for _, value in pairs:
             self._check(value)
@@ -163,7 +149,24 @@ class _Dict(_Items[T]):
         self._items_to_change().clear()
 
 
-class ModuleList(_List[Module]):
+class _ModuleList(_List[Module]):
+    _kind = Module
+    _registry_name = "_modules"
+
+    def append(self, module: Module) -> Self:
+        """Put one more at the end."""
+        return self._extend([module])
+
+    def extend(self, modules: Iterable[Module]) -> Self:
+        """Put several more at the end."""
+        return self._extend(modules)
+
+    def insert(self, index: int, module: Module) -> None:
+        """Put one more before position `index`."""
+        self._insert(index, module)
+
+
+class ModuleList(_ModuleList):
     """A list of Modules, all registered.
 
     >>> layers = nn.ModuleList([nn.Linear(4, 4), nn.ReLU()])
@@ -171,8 +174,9 @@ class ModuleList(_List[Module]):
     (2, 2)
     """
 
-    _kind = Module
-    _registry_name = "_modules"
+    def __init__(self, modules: Iterable[Module] | None = None) -> None:
+        super().__init__()
+        self._extend(() if modules is None else modules)
 
 
 class ParameterList(_List[Parameter]):
@@ -184,6 +188,22 @@ class ParameterList(_List[Parameter]):
 
     _kind = Parameter
     _registry_name = "_parameters"
+
+    def __init__(self, parameters: Iterable[Parameter] | None = None) -> None:
+        super().__init__()
+        self._extend(() if parameters is None else parameters)
+
+    def append(self, param: Parameter) -> Self:
+        """Put one more at the end."""
+        return self._extend([param])
+
+    def extend(self, parameters: Iterable[Parameter]) -> Self:
+        """Put several more at the end."""
+        return self._extend(parameters)
+
+    def insert(self, index: int, param: Parameter) -> None:
+        """Put one more before position `index`."""
+        self._insert(index, param)
 
     def extra_repr(self) -> str:
         return ", ".join(str(parameter.shape) for parameter in self)
@@ -199,6 +219,14 @@ class ModuleDict(_Dict[Module]):
     _kind = Module
     _registry_name = "_modules"
 
+    def __init__(self, modules: Named[Module] | None = None) -> None:
+        super().__init__()
+        self._update(() if modules is None else modules)
+
+    def update(self, modules: Named[Module]) -> None:
+        """Add or replace several."""
+        self._update(modules)
+
 
 class ParameterDict(_Dict[Parameter]):
     """Parameters by name, all registered.
@@ -210,27 +238,42 @@ class ParameterDict(_Dict[Parameter]):
     _kind = Parameter
     _registry_name = "_parameters"
 
+    def __init__(self, parameters: Named[Parameter] | None = None) -> None:
+        super().__init__()
+        self._update(() if parameters is None else parameters)
+
+    def update(self, parameters: Named[Parameter]) -> None:
+        """Add or replace several."""
+        self._update(parameters)
+
     def extra_repr(self) -> str:
         return ", ".join(f"{name}: {parameter.shape}" for name, parameter in self.items())
 
 
-class Sequential(_List[Module]):
+class Sequential(_ModuleList):
     """Modules applied one after the other; also made from an OrderedDict of named Modules.
 
     >>> nn.Sequential(nn.Linear(4, 2), nn.ReLU())(lucid.zeros(1, 4)).shape
     (1, 2)
     """
 
-    _kind = Module
-    _registry_name = "_modules"
-
     def __init__(self, *modules: Module | OrderedDict[str, Module]) -> None:
-        Module.__init__(self)
+        super().__init__()
         if len(modules) == 1 and isinstance(modules[0], OrderedDict):
             for name, module in modules[0].items():
                 self.add_module(name, module)
         else:
             self.extend(modules)  # type: ignore[arg-type]  # checked by extend
+
+    @classmethod
+    def from_modules(cls, *modules: Module) -> Self:
+        """`Sequential(*modules)`."""
+        return cls(*modules)
+
+    @classmethod
+    def from_ordered_dict(cls, odict: OrderedDict[str, Module]) -> Self:
+        """`Sequential(odict)`: the Modules in their order, under their names."""
+        return cls(OrderedDict(odict))
 
     def _part(self, index: slice) -> Self:
         part = type(self)()
