@@ -32,6 +32,26 @@ def test_constants(name):
     assert getattr(lucid, f"{name}_like")(np.zeros(3), dtype=bool).dtype == bool
 
 
+AT_THE_END = {
+    "full": lambda *o: lucid.full((2, 2), 1.0, *o),
+    "full_like": lambda *o: lucid.full_like(np.zeros((2, 2)), 1, *o),
+    "zeros_like": lambda *o: lucid.zeros_like(np.zeros((2, 2)), *o),
+    "ones_like": lambda *o: lucid.ones_like(np.zeros((2, 2)), *o),
+    "empty_like": lambda *o: lucid.empty_like(np.zeros((2, 2)), *o),
+    "eye": lambda *o: lucid.eye(2, None, 0, *o),
+    "linspace": lambda *o: lucid.linspace(0, 1, 2, *o),
+}
+
+
+@pytest.mark.parametrize("name", AT_THE_END)
+def test_dtype_and_what_follows_it_by_place(name):
+    made = AT_THE_END[name]("float16", False, True, "cpu")
+    assert (made.shape[0], made.dtype, made.device) == (2, np.float16, "cpu")
+    assert (made.requires_grad, made.keep_grad) == (False, True)
+    other = AT_THE_END[name](None, True)
+    assert (other.requires_grad, other.keep_grad) == (True, False)
+
+
 def test_tensors_own_constructors():
     assert Tensor.zeros(2, 3).shape == Tensor.ones((2, 3)).shape == (2, 3)
     assert lucid.tensor([1.0, 2.0], requires_grad=True).requires_grad

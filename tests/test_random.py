@@ -33,6 +33,17 @@ def test_shapes_and_options():
     assert not lucid.randn(2).requires_grad
 
 
+@pytest.mark.parametrize("draw", [
+    lambda *o: lucid.random.uniform(0, 1, 2, *o), lambda *o: lucid.random.normal(0, 1, 2, *o),
+    lambda *o: lucid.random.randint(0, 9, 2, *o), lambda *o: lucid.random.bernoulli([0.5, 0.5], *o),
+    lambda *o: lucid.random.permutation(2, int, *o),
+])  # fmt: skip
+def test_options_by_place(draw):
+    made = draw(False, True, "cpu")
+    assert (made.shape, made.requires_grad, made.keep_grad) == ((2,), False, True)
+    assert lucid.random.permutation(2, "float16", True).requires_grad
+
+
 def test_normal():
     x = lucid.randn(200, 200).numpy()
     assert x.dtype == np.float32

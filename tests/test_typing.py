@@ -236,7 +236,8 @@ SHOWN = {
     "lucid.nn.functional.softmax(": "softmax(input_: Operand, axis: int=-1) -> Tensor",
     "t.add_(": "add(b: Operand) -> Tensor",
     "lucid.Tensor.randn(": "randn(*shape: Shape, generator: Generator | None=None, "
-    "**options: Unpack[Options]) -> Tensor",
+    "requires_grad: bool=False, keep_grad: bool=False, device: str | Device | None=None, "
+    "dtype: DType=None) -> Tensor",
     "lucid.Tensor.zeros(": "zeros(*shape: Shape, **options: Unpack[Options]) -> Tensor",
     "lucid.nn.Linear(": "Linear(in_features: int, out_features: int, bias: bool=True)",
 }

@@ -47,6 +47,32 @@ def test_sequential_refuses_what_is_no_module(wrong):
         nn.Sequential(nn.ReLU(), wrong)
 
 
+def test_sequential_made_by_its_class_methods():
+    named = OrderedDict(up=nn.Linear(2, 3), act=nn.ReLU())
+    from_names = nn.Sequential.from_ordered_dict(named)
+    from_modules = nn.Sequential.from_modules(*named.values())
+    x = Tensor.randn(4, 2)
+    assert list(from_names.state_dict()) == ["up.weight", "up.bias"]
+    assert list(from_modules.state_dict()) == ["0.weight", "0.bias"]
+    assert (from_names(x) == from_modules(x)).all()
+    with pytest.raises(TypeError, match=r"Sequential holds Modules, got int"):
+        nn.Sequential.from_modules(1)
+
+
+def test_arguments_by_name():
+    linear, weight = nn.Linear(1, 1), nn.Parameter([1.0])
+    modules, parameters = nn.ModuleList(modules=[linear]), nn.ParameterList(parameters=[weight])
+    modules.append(module=nn.ReLU()).extend(modules=[nn.Tanh()]).insert(0, module=nn.Identity())
+    parameters.append(param=weight).extend(parameters=[weight]).insert(0, param=weight)
+    assert (len(modules), modules[1]) == (4, linear)
+    assert len(parameters) == 4
+    by_name, values = nn.ModuleDict(modules={"a": linear}), nn.ParameterDict(parameters=None)
+    by_name.update(modules={"b": linear})
+    values.update(parameters={"w": weight})
+    assert (list(by_name), list(values)) == (["a", "b"], ["w"])
+    assert len(nn.ModuleList(None)) == len(nn.ModuleDict(None)) == len(nn.ParameterList(None)) == 0
+
+
 def test_a_module_used_twice():
     layer = nn.Linear(2, 2)
     net = nn.Sequential(layer, layer)
