@@ -227,20 +227,20 @@ _FUNCTIONAL: Names = {
 }
 
 _INIT: Names = {
-    "constant_": "constant",
+    **{
+        f"{name}_": name
+        for name in (
+            "constant", "dirac", "eye", "kaiming_normal", "kaiming_uniform", "normal", "ones",
+            "orthogonal", "sparse", "trunc_normal", "uniform", "xavier_normal", "xavier_uniform",
+            "zeros",
+        )
+    },
     "glorot_normal": "xavier_normal",
     "glorot_uniform": "xavier_uniform",
     "he_normal": "kaiming_normal",
     "he_uniform": "kaiming_uniform",
-    "kaiming_normal_": "kaiming_normal",
-    "kaiming_uniform_": "kaiming_uniform",
-    "normal_": "normal",
-    "ones_": "ones",
-    "uniform_": "uniform",
-    "xavier_normal_": "xavier_normal",
-    "xavier_uniform_": "xavier_uniform",
-    "zeros_": "zeros",
-}
+    "truncated_normal": "trunc_normal",
+}  # fmt: skip
 
 _UTILS: Names = {
     "clip_grad_norm_": "clip_grad_norm",

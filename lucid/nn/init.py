@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from lucid import random
 from lucid._core.package import publish
 from lucid._core.tensor import Tensor
 from lucid.creation import empty, full_like
+from lucid.ops.precision import wide_dtype
 
 Mode = Literal["fan_in", "fan_out"]
 
@@ -28,6 +31,17 @@ def _check(tensor: Tensor) -> None:
             f"init: a Tensor to fill is needed, such as layer.weight, got {type(tensor).__name__}. "
             "An array, such as layer.weight.data, cannot be changed in place."
         )
+
+
+def _check_axes(call: str, tensor: Tensor, counts: tuple[int, ...]) -> None:
+    _check(tensor)
+    if tensor.ndim not in counts:
+        allowed = " or ".join(map(str, counts))
+        raise ValueError(f"init.{call}: a weight of {allowed} axes is needed, got {tensor.shape}.")
+
+
+def _put(tensor: Tensor, values: np.ndarray[Any, Any]) -> None:
+    tensor.data = Tensor(values, dtype=tensor.dtype, device=_device(tensor)).data
 
 
 def _device(tensor: Tensor) -> str | None:
@@ -187,7 +201,7 @@ def bilinear(tensor: Tensor) -> None:
         hat = np.multiply.outer(hat, 1 - np.abs(np.arange(k) - centre) / s)
     values = np.zeros(tensor.shape)
     values[range(in_), range(out) if out > 1 else 0] = hat
-    tensor.data = Tensor(values, dtype=tensor.dtype, device=tensor.device).data
+    _put(tensor, values)
 
 
 def icnr(tensor: Tensor, init: Callable[[Tensor], None], upscale_factor: int = 2) -> None:
@@ -224,6 +238,150 @@ def icnr(tensor: Tensor, init: Callable[[Tensor], None], upscale_factor: int = 2
     tensor.data = kernels.data.repeat(block, axis=0)
 
 
+def trunc_normal(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0
+) -> None:
+    """Fill from the normal distribution, of which only the values from `a` to `b` are drawn.
+
+    A uniform number is carried through the inverse of the distribution function.
+
+    Raises:
+        ValueError: the normal distribution has next to nothing between `a` and `b`.
+
+    >>> w = lucid.empty(3, 3)
+    >>> nn.init.trunc_normal(w, std=0.02, a=-0.04, b=0.04)
+    >>> bool((abs(w.data) <= 0.04).all())
+    True
+    """
+    _check(tensor)
+    low, high = (math.erf((end - mean) / (std * math.sqrt(2))) for end in (a, b))
+    if not high - low > 1e-6:
+        raise ValueError(
+            f"init.trunc_normal: of a normal distribution of mean {mean} and std {std} there is "
+            f"next to nothing between a={a} and b={b}."
+        )
+    dtype = wide_dtype(tensor.dtype)
+    drawn = random.uniform(low, high, tensor.shape, dtype=dtype, device=_device(tensor)).data
+    values = mean + std * math.sqrt(2) * jax.lax.erf_inv(drawn)
+    tensor.data = jnp.clip(values, a, b).astype(tensor.dtype)
+
+
+def orthogonal(tensor: Tensor, gain: float = 1.0) -> None:
+    """Fill so that, with all axes but the first as one, rows or columns are orthonormal.
+
+    These are the fewer of both, times `gain`. Drawn uniformly: Q of the decomposition of a normal
+    matrix, its signs those that make R's diagonal positive (Saxe et al., arXiv:1312.6120).
+
+    Raises:
+        ValueError: the Tensor has fewer than two axes.
+
+    >>> w = lucid.empty(2, 3)
+    >>> nn.init.orthogonal(w, gain=2.0)
+    >>> np.allclose(w.numpy() @ w.numpy().T, 4 * np.eye(2), atol=1e-5)
+    True
+    """
+    fans(tensor)  # refuses what has too few axes
+    dtype = wide_dtype(tensor.dtype)
+    drawn = random.normal(0, 1, tensor.shape, dtype=dtype, device=_device(tensor)).data
+    if not drawn.size:
+        return
+    matrix = drawn.reshape(len(drawn), -1)
+    tall = matrix.shape[0] >= matrix.shape[1]
+    q, r = jnp.linalg.qr(matrix if tall else matrix.T)
+    q = q * jnp.where(jnp.diagonal(r) < 0, -gain, gain)
+    tensor.data = (q if tall else q.T).reshape(tensor.shape).astype(tensor.dtype)
+
+
+def sparse(tensor: Tensor, sparsity: float, std: float = 0.01) -> None:
+    """Fill with normal values and, in each column, a share `sparsity` of zeros, rounded up.
+
+    Martens, "Deep learning via Hessian-free optimization", ICML 2010.
+
+    Raises:
+        ValueError: the Tensor does not have two axes.
+
+    >>> w = lucid.empty(10, 3)
+    >>> nn.init.sparse(w, 0.75)
+    >>> (w.data == 0).sum(0).tolist()
+    [8, 8, 8]
+    """
+    _check_axes("sparse", tensor, (2,))
+    rank = random.rand(tensor.shape, device=_device(tensor)).data.argsort(0).argsort(0)
+    normal(tensor, 0.0, std)
+    tensor.data = jnp.where(rank < math.ceil(sparsity * tensor.shape[0]), 0, tensor.data)
+
+
+def eye(tensor: Tensor) -> None:
+    """Fill with the identity matrix, so that `Linear` keeps as many inputs as it can.
+
+    Raises:
+        ValueError: the Tensor does not have two axes.
+
+    >>> w = lucid.empty(2, 3)
+    >>> nn.init.eye(w)
+    >>> w
+    Tensor([[1., 0., 0.],
+            [0., 1., 0.]])
+    """
+    _check_axes("eye", tensor, (2,))
+    rows, columns = tensor.shape
+    _put(tensor, np.eye(rows, columns))
+
+
+def dirac(tensor: Tensor, groups: int = 1) -> None:
+    """Fill the weight of a convolution so that it keeps as many channels of each group as it can.
+
+    Raises:
+        ValueError: the Tensor has no 3 to 5 axes, or the first is not divisible by `groups`.
+
+    >>> w = lucid.empty(1, 1, 3)
+    >>> nn.init.dirac(w)
+    >>> w
+    Tensor([[[0., 1., 0.]]])
+    """
+    _check_axes("dirac", tensor, (3, 4, 5))
+    out, in_, *kernel = tensor.shape
+    if groups < 1 or out % groups:
+        raise ValueError(
+            f"init.dirac: groups={groups} must divide the first axis of the weight, {out}."
+        )
+    centre = np.zeros(kernel)
+    centre[tuple(k // 2 for k in kernel)] = 1
+    channels = np.tile(np.eye(out // groups, in_), (groups, 1))
+    _put(tensor, np.multiply.outer(channels, centre))
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """The factor of initial values that keeps the variance of what a nonlinearity returns.
+
+    Args:
+        nonlinearity: "relu" gives sqrt(2); "leaky_relu" sqrt(2 / (1 + slope**2)); "tanh" 5 / 3;
+            "selu" 3 / 4; "linear", "sigmoid" and the names of convolutions 1.
+        param: the slope of the leaky ReLU; 0.01 by default.
+
+    Raises:
+        ValueError: the nonlinearity is another one.
+
+    >>> nn.init.calculate_gain("leaky_relu", 1.0)
+    1.0
+    """
+    slope = 0.01 if param is None else param
+    gains = {
+        "relu": math.sqrt(2),
+        "leaky_relu": math.sqrt(2 / (1 + slope**2)),
+        "tanh": 5 / 3,
+        "selu": 3 / 4,
+        **dict.fromkeys(("linear", "sigmoid"), 1.0),
+        **{f"conv{kind}{rank}d": 1.0 for kind in ("", "_transpose") for rank in (1, 2, 3)},
+    }
+    if nonlinearity not in gains:
+        raise ValueError(
+            f"init.calculate_gain: nonlinearity must be one of {', '.join(gains)}; got "
+            f"{nonlinearity!r}."
+        )
+    return gains[nonlinearity]
+
+
 def fans(tensor: Tensor) -> tuple[int, int]:
     """fan_in and fan_out of a weight.
 
@@ -233,6 +391,7 @@ def fans(tensor: Tensor) -> tuple[int, int]:
     >>> nn.init.fans(lucid.empty(8, 4, 3, 3))
     (36, 72)
     """
+    _check(tensor)
     if tensor.ndim < 2:
         raise ValueError(f"init: a weight with at least two axes is needed, got {tensor.shape}.")
     out, in_, *kernel = tensor.shape

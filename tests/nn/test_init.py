@@ -171,6 +171,114 @@ def test_icnr_refuses(shape, r):
         nn.init.icnr(lucid.empty(shape), nn.init.zeros, r)
 
 
+@pytest.mark.parametrize(("mean", "std", "a", "b"), [(0, 1, -2, 2), (1.0, 0.5, 0.6, 3.0)])
+def test_trunc_normal(mean, std, a, b):
+    values = filled(nn.init.trunc_normal, mean, std, a, b)
+    assert a <= values.min() and values.max() <= b
+    below = np.vectorize(lambda x: (1 + math.erf((x - mean) / (std * math.sqrt(2)))) / 2)
+    for x in np.linspace(a, b, 12)[1:-1]:
+        share = (below(x) - below(a)) / (below(b) - below(a))
+        assert abs((values < x).mean() - share) < 5 * math.sqrt(share * (1 - share) / values.size)
+
+
+def test_trunc_normal_refuses_what_is_never_drawn():
+    w = lucid.ones(2)
+    for a, b in ((10.0, 11.0), (1.0, -1.0)):
+        text = (
+            "init.trunc_normal: of a normal distribution of mean 0.0 and std 1.0 there is next to "
+            f"nothing between a={a} and b={b}."
+        )
+        with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+            nn.init.trunc_normal(w, a=a, b=b)
+    assert w.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (3, 5), (5, 3), (4, 2, 3), (8, 2, 2, 1)])
+def test_orthogonal(shape):
+    w = filled(nn.init.orthogonal, 1.5, shape=shape).reshape(shape[0], -1)
+    product = w @ w.T if w.shape[0] <= w.shape[1] else w.T @ w
+    np.testing.assert_allclose(product, 2.25 * np.eye(len(product)), atol=1e-5)
+
+
+def test_a_weight_without_elements_stays_one():
+    for fill in (nn.init.orthogonal, nn.init.eye, nn.init.trunc_normal):
+        assert filled(fill, shape=(0, 3)).shape == (0, 3)
+
+
+def test_orthogonal_matrices_are_drawn_uniformly():
+    """Of a rotation by a uniform angle, each element has mean 0 and variance 1 / 2."""
+    elements = np.array([filled(nn.init.orthogonal, shape=(2, 2)).ravel() for _ in range(400)])
+    assert np.abs(elements.mean(0)).max() < 5 * math.sqrt(0.5 / 400)
+    assert np.abs((elements**2).mean(0) - 0.5).max() < 5 * math.sqrt(0.125 / 400)
+
+
+def test_orthogonal_in_half_precision_and_under_jit():
+    w = nn.Parameter(np.zeros((4, 4)), dtype="bfloat16")
+    nn.init.orthogonal(w)
+    assert w.dtype == "bfloat16" and w.is_leaf
+    np.testing.assert_allclose((w.T @ w).astype(float).numpy(), np.eye(4), atol=0.02)
+    layer = nn.Linear(3, 3)
+    lucid.jit(lambda: nn.init.orthogonal(layer.weight))()
+    w = layer.weight.numpy()
+    np.testing.assert_allclose(w @ w.T, np.eye(3), atol=1e-5)
+
+
+def test_sparse():
+    values = filled(nn.init.sparse, 0.25, std=0.5)
+    np.testing.assert_array_equal((values == 0).sum(0), math.ceil(0.25 * N))
+    normal_like(values[values != 0], 0, 0.5)
+    rows = (values == 0).mean(1)
+    assert 0 < rows.std() < 5 * math.sqrt(0.25 * 0.75 / N)
+
+
+def test_eye_and_dirac():
+    np.testing.assert_array_equal(filled(nn.init.eye, shape=(2, 3)), np.eye(2, 3))
+    conv = nn.Conv2d(4, 6, 3, padding=1, groups=2, bias=False)
+    nn.init.dirac(conv.weight, groups=2)
+    x = lucid.randn(2, 4, 5, 4)
+    y = conv(x).numpy()
+    for group in range(2):
+        kept = y[:, 3 * group : 3 * group + 2]
+        np.testing.assert_allclose(kept, x.numpy()[:, 2 * group : 2 * group + 2], atol=1e-6)
+        assert not y[:, 3 * group + 2].any()
+
+
+WRONG_AXES = [
+    (nn.init.eye, (2, 2, 2), "init.eye: a weight of 2 axes is needed, got (2, 2, 2)."),
+    (
+        lambda w: nn.init.sparse(w, 0.5), (2,),
+        "init.sparse: a weight of 2 axes is needed, got (2,).",
+    ),
+    (nn.init.dirac, (2, 2), "init.dirac: a weight of 3 or 4 or 5 axes is needed, got (2, 2)."),
+    (
+        lambda w: nn.init.dirac(w, 3), (4, 2, 1),
+        "init.dirac: groups=3 must divide the first axis of the weight, 4.",
+    ),
+    (
+        nn.init.orthogonal, (2,),
+        "init: a weight with at least two axes is needed, got (2,).",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fill", "shape", "text"), WRONG_AXES)
+def test_wrong_axes(fill, shape, text):
+    w = lucid.ones(shape)
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        fill(w)
+    assert bool((w == 1).all())
+
+
+def test_gains():
+    gain = nn.init.calculate_gain
+    assert gain("linear") == gain("sigmoid") == gain("conv2d") == gain("conv_transpose3d") == 1
+    assert gain("relu") == math.sqrt(2) and gain("tanh") == 5 / 3 and gain("selu") == 0.75
+    assert gain("leaky_relu", 0.2) == math.sqrt(2 / 1.04)
+    assert gain("leaky_relu") == math.sqrt(2 / (1 + 0.01**2))
+    with pytest.raises(ValueError, match=r"^init\.calculate_gain: .*, selu, .*; got 'gelu'\.$"):
+        gain("gelu")
+
+
 LAYERS = {
     "Linear": (lambda: nn.Linear(64, 100), 64),
     "Conv1d": (lambda: nn.Conv1d(16, 60, 5), 80),
@@ -212,7 +320,8 @@ def test_layers_differ_and_seeds_repeat_them():
         nn.init.zeros, nn.init.ones, nn.init.uniform, nn.init.normal, nn.init.xavier_uniform,
         nn.init.xavier_normal, nn.init.kaiming_uniform, nn.init.kaiming_normal,
         lambda t: nn.init.constant(t, 2.0), nn.init.bilinear,
-        lambda t: nn.init.icnr(t, nn.init.normal),
+        lambda t: nn.init.icnr(t, nn.init.normal), nn.init.trunc_normal, nn.init.orthogonal,
+        lambda t: nn.init.sparse(t, 0.5), nn.init.eye, nn.init.dirac,
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("kind", ["jax", "numpy"])

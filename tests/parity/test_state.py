@@ -127,8 +127,28 @@ def test_layers_have_torchs_parameters_and_initial_bounds(name):
         assert np.abs(values).max() > 0.9 * fan_in**-0.5
 
 
+@pytest.mark.parametrize("nonlinearity", [
+    "linear", "conv1d", "conv_transpose2d", "sigmoid", "tanh", "relu", "leaky_relu", "selu",
+])  # fmt: skip
+def test_gains_are_torchs(nonlinearity):
+    ours, theirs = lucid.nn.init.calculate_gain, torch.nn.init.calculate_gain
+    assert ours(nonlinearity) == theirs(nonlinearity)
+    assert ours(nonlinearity, 0.3) == theirs(nonlinearity, 0.3)
+
+
+@pytest.mark.parametrize(("fill", "shape", "options"), [
+    ("eye", (3, 5), {}), ("dirac", (4, 3, 3), {}), ("dirac", (4, 1, 2, 3), {"groups": 2}),
+    ("dirac", (2, 3, 1, 3, 4), {}),
+])  # fmt: skip
+def test_initialisers_that_draw_nothing_are_torchs(fill, shape, options):
+    w, v = lucid.empty(shape), torch.empty(shape)
+    getattr(lucid.nn.init, fill)(w, **options)
+    getattr(torch.nn.init, f"{fill}_")(v, **options)
+    np.testing.assert_array_equal(w.numpy(), v.numpy())
+
+
 @pytest.mark.parametrize("fill", [
-    "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal",
+    "trunc_normal", "orthogonal", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal",
 ])  # fmt: skip
 @pytest.mark.parametrize("shape", [(60, 80), (24, 16, 3, 5)])
 def test_initialisers_have_torchs_statistics(fill, shape):
