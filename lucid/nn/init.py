@@ -47,7 +47,9 @@ def _put(tensor: Tensor, values: np.ndarray[Any, Any]) -> None:
 def _device(tensor: Tensor) -> str | None:
     # A Tensor that is bound to no device stays so, or else the programs that read it would be
     # compiled again when all of their other state is bound to its device too.
-    return tensor.device if getattr(tensor.data, "committed", False) else None
+    data = tensor.data
+    bound = not isinstance(data, jax.core.Tracer) and getattr(data, "committed", False)
+    return tensor.device if bound else None
 
 
 def uniform(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> None:

@@ -148,7 +148,8 @@ def test_initialisers_that_draw_nothing_are_torchs(fill, shape, options):
 
 
 @pytest.mark.parametrize("fill", [
-    "trunc_normal", "orthogonal", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal",
+    "trunc_normal", "orthogonal", "xavier_uniform", "xavier_normal", "kaiming_uniform",
+    "kaiming_normal",
 ])  # fmt: skip
 @pytest.mark.parametrize("shape", [(60, 80), (24, 16, 3, 5)])
 def test_initialisers_have_torchs_statistics(fill, shape):
