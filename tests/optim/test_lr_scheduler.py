@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 
@@ -41,6 +42,12 @@ def one_cycle(t):
     return 4e-6 + (1 - 4e-6) * (1 + math.cos(math.pi * (t - 11) / 28)) / 2
 
 
+def restarts(t):
+    """Half cosines from 0.5 to 0.1 that begin at these epochs."""
+    begin, end = next(pair for pair in itertools.pairwise((0, 3, 9, 21, 45)) if t < pair[1])
+    return 0.1 + 0.2 * (1 + math.cos(math.pi * (t - begin) / (end - begin)))
+
+
 # name: (scheduler, the rate of epoch t; the optimizer's own is 0.5)
 MAKE = {
     "StepLR": (lambda o: s.StepLR(o, 6, 0.3), lambda t: 0.5 * 0.3 ** (t // 6)),
@@ -50,6 +57,15 @@ MAKE = {
     ),
     "ExponentialLR": (lambda o: s.ExponentialLR(o, 0.9), lambda t: 0.5 * 0.9**t),
     "LinearLR": (lambda o: s.LinearLR(o, 0.2, 0.8, 10), lambda t: 0.5 * (0.2 + 0.06 * min(t, 10))),
+    "ConstantLR": (lambda o: s.ConstantLR(o, 0.3, 7), lambda t: 0.15 if t < 7 else 0.5),
+    "PolynomialLR": (
+        lambda o: s.PolynomialLR(o, 30, 1.7),
+        lambda t: 0.5 * max(1 - t / 30, 0) ** 1.7,
+    ),
+    "CosineAnnealingWarmRestarts": (
+        lambda o: s.CosineAnnealingWarmRestarts(o, 3, 2, 0.1),
+        restarts,
+    ),
     "CosineAnnealingLR": (
         lambda o: s.CosineAnnealingLR(o, 8, 0.1),
         lambda t: 0.1 + 0.2 * (1 + math.cos(math.pi * t / 8)),
@@ -133,6 +149,16 @@ class TestEvery:
 
 def test_every_scheduler_is_here():
     assert set(s.__all__) == {*MAKE, "LRScheduler", "ReduceLROnPlateau"}
+
+
+@pytest.mark.parametrize(("mult", "length"), [(1, 4), (2, 8)])
+def test_fractions_of_an_epoch(mult, length):
+    scheduler = s.CosineAnnealingWarmRestarts(sgd(), 4, mult)
+    scheduler.step(4.5)
+    assert scheduler.last_lr == [0.25 * (1 + math.cos(math.pi * 0.5 / length))]
+    scheduler.step()
+    assert scheduler.last_epoch == 5.5
+    assert scheduler.last_lr == [0.25 * (1 + math.cos(math.pi * 1.5 / length))]
 
 
 # --- Groups and combinations ------------------------------------------------------------------
@@ -254,6 +280,16 @@ def test_plateau():
 ERRORS = {
     "step_size": (lambda o: s.StepLR(o, 0), "StepLR: step_size must be above 0, got 0."),
     "gamma": (lambda o: s.ExponentialLR(o, -1.0), "ExponentialLR: gamma must be above 0, got -1.0"),
+    "T_0": (
+        lambda o: s.CosineAnnealingWarmRestarts(o, 0),
+        "CosineAnnealingWarmRestarts: T_0 must be above 0, got 0.",
+    ),
+    "T_mult": (
+        lambda o: s.CosineAnnealingWarmRestarts(o, 2, 1.5),
+        "CosineAnnealingWarmRestarts: T_mult must be an integer, got 1.5.",
+    ),
+    "power": (lambda o: s.PolynomialLR(o, 5, 0), "PolynomialLR: power must be above 0, got 0."),
+    "share": (lambda o: s.ConstantLR(o, 1.5), "ConstantLR: factor must be at most 1, got 1.5."),
     "T_max": (lambda o: s.CosineAnnealingLR(o, 0), "CosineAnnealingLR: T_max must be above 0"),
     "start": (lambda o: s.LinearLR(o, 2.0), "LinearLR: factors must lie between 0 and 1, got"),
     "warmup": (lambda o: s.NoamScheduler(o, 8, 0), "NoamScheduler: warmup_steps must be above 0"),

@@ -2,19 +2,27 @@
 
 from lucid.optim.lr_scheduler.base import LRScheduler
 from lucid.optim.lr_scheduler.control import ReduceLROnPlateau, SequentialLR
-from lucid.optim.lr_scheduler.cycle import CyclicLR, OneCycleLR
+from lucid.optim.lr_scheduler.cycle import (
+    CosineAnnealingWarmRestarts,
+    CyclicLR,
+    OneCycleLR,
+)
 from lucid.optim.lr_scheduler.decay import (
+    ConstantLR,
     CosineAnnealingLR,
     ExponentialLR,
     LambdaLR,
     LinearLR,
     MultiStepLR,
     NoamScheduler,
+    PolynomialLR,
     StepLR,
 )
 
 __all__ = [
+    "ConstantLR",
     "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts",
     "CyclicLR",
     "ExponentialLR",
     "LRScheduler",
@@ -23,6 +31,7 @@ __all__ = [
     "MultiStepLR",
     "NoamScheduler",
     "OneCycleLR",
+    "PolynomialLR",
     "ReduceLROnPlateau",
     "SequentialLR",
     "StepLR",

@@ -52,6 +52,68 @@ def _momentum(group: dict[str, Any]) -> bool:
     return "betas" in group or bool(group.get("momentum"))
 
 
+class CosineAnnealingWarmRestarts(LRScheduler):
+    """Moves the learning rates down to `eta_min` on half a cosine, again and again.
+
+    Loshchilov & Hutter, arXiv:1608.03983.
+
+    Args:
+        optimizer: whose groups are changed.
+        T_0: epochs of the first half cosine.
+        T_mult: how many times longer each one is than the one before; an integer.
+        eta_min: the smallest rate.
+        last_epoch: the epoch that was last done, to resume; -1 to begin.
+        verbose: print each new learning rate.
+
+    Raises:
+        ValueError: `T_0` is not above 0, or `T_mult` is no integer of at least 1.
+
+    >>> optimizer = lucid.optim.SGD([nn.Parameter([1.0])], lr=1.0)
+    >>> scheduler = lucid.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=2, T_mult=2)
+    >>> for _ in range(4):
+    ...     print(f"{scheduler.last_lr[0]:.4f}")
+    ...     scheduler.step()
+    1.0000
+    0.5000
+    1.0000
+    0.8536
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        T_0: int,
+        T_mult: int = 1,
+        eta_min: float = 0.0,
+        last_epoch: int = -1,
+        verbose: bool = False,
+    ) -> None:
+        check_positive(self, T_0=T_0, T_mult=T_mult)
+        if T_mult != int(T_mult):
+            raise ValueError(
+                f"CosineAnnealingWarmRestarts: T_mult must be an integer, got {T_mult}."
+            )
+        self.T_0 = T_0
+        self.T_mult = T_mult
+        self.eta_min = eta_min
+        super().__init__(optimizer, last_epoch, verbose)
+
+    def step(self, epoch: float | None = None) -> None:
+        """Go to the next epoch, or to `epoch`, which may have a fraction, as within an epoch."""
+        super().step(epoch)  # type: ignore[arg-type]  # which only counts on from it
+
+    def get_lr(self) -> list[float]:
+        """The rates of `last_epoch`, one for each group, from the first rates alone."""
+        at, length = float(self.last_epoch), self.T_0
+        if self.T_mult == 1:
+            at %= length
+        while at >= length:
+            at -= length
+            length *= self.T_mult
+        share = (1 + math.cos(math.pi * at / length)) / 2
+        return [self.eta_min + (base - self.eta_min) * share for base in self.base_lrs]
+
+
 class CyclicLR(_MomentumCycle):
     """Moves the learning rates up and down in triangles (Smith, arXiv:1506.01186).
 

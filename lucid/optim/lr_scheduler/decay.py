@@ -135,6 +135,90 @@ class ExponentialLR(FactorLR):
         return self.gamma**epoch
 
 
+class ConstantLR(FactorLR):
+    """Multiplies the first learning rates by `factor` until `total_iters` epochs are done.
+
+    Args:
+        optimizer: whose groups are changed.
+        factor: the share of the first rate.
+        total_iters: the epochs that have it.
+        last_epoch: the epoch that was last done, to resume; -1 to begin.
+        verbose: print each new learning rate.
+
+    Raises:
+        ValueError: `factor` is not in (0, 1], or `total_iters` not above 0.
+
+    >>> optimizer = lucid.optim.SGD([nn.Parameter([1.0])], lr=1.0)
+    >>> scheduler = lucid.optim.lr_scheduler.ConstantLR(optimizer, 0.5, total_iters=2)
+    >>> for _ in range(3):
+    ...     print(scheduler.last_lr)
+    ...     scheduler.step()
+    [0.5]
+    [0.5]
+    [1.0]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        factor: float = 1.0 / 3,
+        total_iters: int = 5,
+        last_epoch: int = -1,
+        verbose: bool = False,
+    ) -> None:
+        check_positive(self, factor=factor, total_iters=total_iters)
+        if factor > 1:
+            raise ValueError(f"ConstantLR: factor must be at most 1, got {factor}.")
+        self.share = factor
+        self.total_iters = total_iters
+        super().__init__(optimizer, last_epoch, verbose)
+
+    def factor(self, epoch: int) -> float:
+        """The share of the first rate that `epoch` has."""
+        return self.share if epoch < self.total_iters else 1.0
+
+
+class PolynomialLR(FactorLR):
+    """Moves the learning rates to 0: (1 - epoch / total_iters)**power of the first rate.
+
+    Args:
+        optimizer: whose groups are changed.
+        total_iters: the epochs until the rate is 0.
+        power: 1 for a line; above 1 the rate falls fast at first.
+        last_epoch: the epoch that was last done, to resume; -1 to begin.
+        verbose: print each new learning rate.
+
+    Raises:
+        ValueError: `total_iters` or `power` is not above 0.
+
+    >>> optimizer = lucid.optim.SGD([nn.Parameter([1.0])], lr=1.0)
+    >>> scheduler = lucid.optim.lr_scheduler.PolynomialLR(optimizer, total_iters=2, power=2.0)
+    >>> for _ in range(3):
+    ...     print(scheduler.last_lr)
+    ...     scheduler.step()
+    [1.0]
+    [0.25]
+    [0.0]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        total_iters: int = 5,
+        power: float = 1.0,
+        last_epoch: int = -1,
+        verbose: bool = False,
+    ) -> None:
+        check_positive(self, total_iters=total_iters, power=power)
+        self.total_iters = total_iters
+        self.power = power
+        super().__init__(optimizer, last_epoch, verbose)
+
+    def factor(self, epoch: int) -> float:
+        """The share of the first rate that `epoch` has."""
+        return (1 - min(epoch, self.total_iters) / self.total_iters) ** self.power
+
+
 class LinearLR(FactorLR):
     """Moves the learning rates on a line, from one share of the first rate to another.
 
