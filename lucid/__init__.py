@@ -59,7 +59,7 @@ from lucid.ops.shape import *
 from lucid.random import rand, randn
 
 if TYPE_CHECKING:  # an import does without them: see `publish` below
-    from lucid import data, func, linalg, onnx, utils
+    from lucid import data, einops, func, linalg, onnx, utils
     from lucid._core.jit import compile, jit
     from lucid._export import export, load_exported
     from lucid.serialization import load, save
@@ -93,6 +93,7 @@ __all__ = [
     "autograd",
     "compile",
     "data",
+    "einops",
     "empty",
     "empty_like",
     "enable_grad",

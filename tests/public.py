@@ -8,8 +8,8 @@ from typing import Any
 import lucid
 
 MODULES = (
-    lucid, lucid.autograd, lucid.data, lucid.func, lucid.linalg, lucid.nn, lucid.nn.functional,
-    lucid.nn.init, lucid.nn.utils, lucid.nn.utils.rnn, lucid.onnx, lucid.optim,
+    lucid, lucid.autograd, lucid.data, lucid.einops, lucid.func, lucid.linalg, lucid.nn,
+    lucid.nn.functional, lucid.nn.init, lucid.nn.utils, lucid.nn.utils.rnn, lucid.onnx, lucid.optim,
     lucid.optim.lr_scheduler, lucid.random, lucid.utils,
 )  # fmt: skip
 

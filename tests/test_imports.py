@@ -42,7 +42,7 @@ LAYERS = [
     ["_core.backward"],
     ["_core.methods", "_core.repr"],
     ["_core.tensor"],
-    ["autograd", "creation", "linalg", "random"],
+    ["autograd", "creation", "einops", "linalg", "random"],
     ["_core.trace", "_core.tree", "_core.watch", "_core.flat"],
     ["_core.closing"],
     ["_core.program"],
@@ -183,8 +183,9 @@ def test_an_import_loads_nothing_that_can_wait():
     first, then = (set(line.split()) for line in done.stdout.splitlines())
     assert not [name for name in first if top(name) == "jax"]
     waiting = {
-        "lucid._core.program", "lucid._export", "lucid.data", "lucid.func", "lucid.linalg",
-        "lucid.nn.utils", "lucid.onnx", "lucid.ops.conv.maps", "lucid.serialization", "lucid.utils",
+        "lucid._core.program", "lucid._export", "lucid.data", "lucid.einops", "lucid.func",
+        "lucid.linalg", "lucid.nn.utils", "lucid.onnx", "lucid.ops.conv.maps",
+        "lucid.serialization", "lucid.utils",
     }  # fmt: skip
     assert not first & waiting
     assert then & waiting == {

@@ -249,6 +249,7 @@ _UTILS: Names = {
 
 MODULES: Mapping[str, Names] = {
     "lucid": _LUCID,
+    "lucid.einops": {},
     "lucid.linalg": {"matmul": "lucid.matmul", "vector_norm": "norm"},
     "lucid.nn": _NN,
     "lucid.nn.functional": _FUNCTIONAL,

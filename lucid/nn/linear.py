@@ -13,12 +13,14 @@ from lucid.nn import functional as F
 from lucid.nn import init
 from lucid.nn.module import Module
 from lucid.nn.parameter import Parameter
+from lucid.ops.patterns import rearrange
 
 __all__ = [
     "Bilinear",
     "Flatten",
     "Identity",
     "Linear",
+    "Rearrange",
     "Unflatten",
 ]
 
@@ -189,3 +191,27 @@ class Unflatten(Module):
 
     def extra_repr(self) -> str:
         return f"axis={self.axis}, unflattened_size={self.unflattened_size}"
+
+
+class Rearrange(Module):
+    """`lucid.einops.rearrange` as a layer.
+
+    Args:
+        pattern: in the language of einops, such as "b (h w) c -> b c h w".
+        shapes: sizes of axes by name.
+
+    >>> patches = nn.Rearrange("b c (h y) (w x) -> b (h w) (y x c)", y=4, x=4)
+    >>> patches(lucid.zeros(2, 3, 8, 8)).shape
+    (2, 4, 48)
+    """
+
+    def __init__(self, pattern: str, **shapes: int) -> None:
+        super().__init__()
+        self.pattern, self.shapes = pattern, shapes
+
+    def forward(self, input_: Tensor) -> Tensor:
+        """`input_` with its axes rearranged."""
+        return rearrange(input_, self.pattern, **self.shapes)
+
+    def extra_repr(self) -> str:
+        return ", ".join([repr(self.pattern), *(f"{k}={n}" for k, n in self.shapes.items())])

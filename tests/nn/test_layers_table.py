@@ -64,6 +64,7 @@ LAYERS = [
     ),
     Layer(nn.Identity, (IMAGE,), {}),
     Layer(nn.Flatten, (IMAGE,), {}),
+    Layer(lambda: nn.Rearrange("b c h w -> b (h w) c"), (IMAGE,), {}),
     Layer(lambda: nn.Unflatten(1, (3, -1)), ((2, 6),), {}),
     Layer(
         lambda: nn.Sequential(nn.Linear(4, 2), nn.Tanh()),
