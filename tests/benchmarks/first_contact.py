@@ -78,6 +78,22 @@ found["construct again"] = time.perf_counter() - start
 print(json.dumps(found))
 """
 
+_NNX = """
+import json, sys, time
+sys.path.insert(0, {benchmarks!r})
+from nnx_networks import resnet50_step
+start = time.perf_counter()
+step = resnet50_step(8, 64)
+found = {{"construct": time.perf_counter() - start}}
+times = []
+for _ in range(4):
+    start = time.perf_counter()
+    step()
+    times.append(time.perf_counter() - start)
+found["first jitted step"], found["jitted step"] = times[0], min(times[1:])
+print(json.dumps(found))
+"""
+
 
 def measured(code: str, checkout: Path) -> dict[str, float]:
     """The figures that a fresh process prints, which imports lucid from `checkout`."""
@@ -115,7 +131,8 @@ def main() -> None:
             for who, checkout in checkouts.items():
                 note(who, measured(_LUCID.format(jitted=jitted, how=how, **text), checkout))
         note("PyTorch", measured(_TORCH.format(**text), HERE))
-    names = [*checkouts, "PyTorch"]
+        note("Flax NNX", measured(_NNX.format(**text), HERE))
+    names = [*checkouts, "PyTorch", "Flax NNX"]
     print("ResNet-50, batch 8, 64 x 64; seconds")
     print(f"{'':<28}" + "".join(f"{name:>10}" for name in names))
     for what, values in figures.items():

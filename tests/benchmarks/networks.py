@@ -5,7 +5,90 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+
+def dcgan(nn: Any, channels: int = 64) -> Any:
+    """The generator of DCGAN (Radford et al., arXiv:1511.06434) for pictures of 64 x 64."""
+    widths = [100, 8 * channels, 4 * channels, 2 * channels, channels]
+    layers = []
+    for i, (a, b) in enumerate(pairwise(widths)):
+        stride, padding = (2, 1) if i else (1, 0)
+        layers += [nn.ConvTranspose2d(a, b, 4, stride, padding, bias=False)]
+        layers += [nn.BatchNorm2d(b), nn.ReLU()]
+    return nn.Sequential(*layers, nn.ConvTranspose2d(channels, 3, 4, 2, 1), nn.Tanh())
+
+
+def decoder(nn: Any) -> Any:
+    """Three transposed convolutions from 16 channels of 8 x 8 to a picture of 64 x 64."""
+    return nn.Sequential(
+        nn.ConvTranspose2d(16, 32, 4, 2, 1),
+        nn.ReLU(),
+        nn.ConvTranspose2d(32, 16, 4, 2, 1),
+        nn.ReLU(),
+        nn.ConvTranspose2d(16, 1, 4, 2, 1),
+    )
+
+
+def vocoder(nn: Any, channels: int = 128) -> Any:
+    """A small HiFi-GAN generator (Kong et al., arXiv:2010.05646): 256 samples a frame."""
+
+    class Residual(nn.Module):  # type: ignore[misc]
+        def __init__(self, channels: int) -> None:
+            super().__init__()
+            self.convs = nn.ModuleList(
+                [nn.Conv1d(channels, channels, 3, padding=d, dilation=d) for d in (1, 3, 5)]
+            )
+            self.relu = nn.LeakyReLU(0.1)
+
+        def forward(self, x: Any) -> Any:
+            for conv in self.convs:
+                x = x + conv(self.relu(x))
+            return x
+
+    layers = [nn.Conv1d(80, channels, 7, padding=3)]
+    for kernel, stride in ((16, 8), (16, 8), (4, 2), (4, 2)):
+        half = (kernel - stride) // 2
+        layers += [
+            nn.LeakyReLU(0.1),
+            nn.ConvTranspose1d(channels, channels // 2, kernel, stride, half),
+            Residual(channels // 2),
+        ]
+        channels //= 2
+    return nn.Sequential(*layers, nn.Conv1d(channels, 1, 7, padding=3), nn.Tanh())
+
+
+def unet(nn: Any, channels: int = 32) -> Any:
+    """A U-Net (Ronneberger et al., arXiv:1505.04597) of three levels, with transposed layers."""
+
+    def double(a: int, b: int) -> Any:
+        return nn.Sequential(
+            nn.Conv2d(a, b, 3, padding=1), nn.BatchNorm2d(b), nn.ReLU(),
+            nn.Conv2d(b, b, 3, padding=1), nn.BatchNorm2d(b), nn.ReLU(),
+        )  # fmt: skip
+
+    class UNet(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            c = channels
+            self.down = nn.ModuleList([double(3, c), double(c, 2 * c), double(2 * c, 4 * c)])
+            self.pool = nn.MaxPool2d(2, stride=2)
+            self.up2 = nn.ConvTranspose2d(4 * c, 2 * c, 2, 2)
+            self.up1 = nn.ConvTranspose2d(2 * c, c, 2, 2)
+            # Skips are added, since the libraries spell concatenation differently.
+            self.join2, self.join1 = double(2 * c, 2 * c), double(c, c)
+            self.head = nn.Conv2d(c, 1, 1)
+
+        def forward(self, x: Any) -> Any:
+            first = self.down[0](x)
+            second = self.down[1](self.pool(first))
+            y = self.up2(self.down[2](self.pool(second)))
+            y = self.up1(self.join2(y + second))
+            return self.head(self.join1(y + first))
+
+    return UNet()
 
 
 def resnet50(nn: Any, classes: int = 1000) -> Any:
@@ -47,3 +130,19 @@ def resnet50(nn: Any, classes: int = 1000) -> Any:
             channels = 4 * width
     layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)]
     return nn.Sequential(*layers)
+
+
+class Network(NamedTuple):
+    """A network of the benchmarks and what it takes."""
+
+    make: Callable[[Any], Any]  # from `lucid.nn` or `torch.nn`
+    shape: tuple[int, ...]  # of one input, without the batch
+
+
+NETWORKS = {
+    "decoder": Network(decoder, (16, 8, 8)),
+    "DCGAN generator": Network(dcgan, (100, 1, 1)),
+    "U-Net": Network(unet, (3, 64, 64)),
+    "ResNet-50": Network(resnet50, (3, 64, 64)),
+    "HiFi-GAN generator": Network(vocoder, (80, 32)),
+}

@@ -1,0 +1,76 @@
+"""Run benchmarks one after another and keep what they print in RESULTS.md, with machine and date.
+
+    python tests/benchmarks/results.py [NAME ...]
+
+Each has a section of its own there; those that are not named stay as they are. Run it while
+nothing else runs.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "RESULTS.md"
+COMMANDS = {
+    "first_contact": ["--rounds", "2"],
+    "jit_step": [],
+    "eager": [],
+    "conv_transpose": ["--quick"],
+    "inference": [],
+    "training": [],
+    "recurrent": ["small"],
+    "decoder": [],
+}
+HEAD = """# Results of the benchmarks
+
+Written by `python tests/benchmarks/results.py`: what each benchmark printed, where and when. Ratios
+come from runs that take turns in one process, or from processes that take turns; below 1 is faster
+than the reference. Differences under 0.15 are noise.
+"""
+
+
+def machine() -> str:
+    """What ran the benchmarks."""
+    model = platform.processor()
+    if (info := Path("/proc/cpuinfo")).exists():
+        found = re.search(r"model name\s*: (.*)", info.read_text())
+        model = found[1] if found else model
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("jax", "torch", "numpy"))
+    return f"{os.cpu_count()} cores of {model}; Python {platform.python_version()}, {libraries}"
+
+
+def section(name: str) -> str:
+    command = ["tests/benchmarks/" + name + ".py", *COMMANDS[name]]
+    ended = subprocess.run(
+        [sys.executable, "-W", "ignore", *command],
+        cwd=HERE.parent.parent,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
+    called = f"`python {' '.join(command)}`, {date}"
+    return f"## {name}\n\n{called}; {machine()}\n\n```\n{ended.stdout.rstrip()}\n```\n"
+
+
+def main() -> None:
+    names = sys.argv[1:] or list(COMMANDS)
+    text = RESULTS.read_text() if RESULTS.exists() else ""
+    kept = {part.split("\n", 1)[0]: "## " + part for part in text.split("\n## ")[1:]}
+    for name in names:
+        print(name, flush=True)
+        kept[name] = section(name)
+        ordered = [kept[one].rstrip() + "\n" for one in COMMANDS if one in kept]
+        RESULTS.write_text("\n".join([HEAD, *ordered]))
+
+
+if __name__ == "__main__":
+    main()
