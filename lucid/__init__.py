@@ -7,7 +7,7 @@ by a pure function that JAX compiles.
 from math import inf, pi
 from typing import TYPE_CHECKING
 
-from lucid import autograd, nn, optim, random
+from lucid import _einops, autograd, nn, optim, random
 from lucid._core import growth, waiting
 from lucid._core.arrays import (
     BFloat16,
@@ -135,4 +135,5 @@ __all__ += shape.__all__
 
 waiting.listen()
 growth.listen()
+_einops.listen()
 publish(globals(), "lucid.serialization", "lucid._export", "lucid._core.jit")

@@ -42,7 +42,7 @@ LAYERS = [
     ["_core.backward"],
     ["_core.methods", "_core.repr"],
     ["_core.tensor"],
-    ["autograd", "creation", "einops", "linalg", "random"],
+    ["_einops", "autograd", "creation", "einops", "linalg", "random"],
     ["_core.trace", "_core.tree", "_core.watch", "_core.flat"],
     ["_core.closing"],
     ["_core.program"],
