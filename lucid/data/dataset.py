@@ -78,6 +78,22 @@ class Dataset(ABC, Generic[T_co]):
         return f"{type(self).__name__}({len(self)} samples)"
 
 
+class IterableDataset(ABC, Generic[T_co]):
+    """Samples that come one after the other: a subclass defines `__iter__`, which begins anew.
+
+    A DataLoader takes them as they come; in its thread, if batches are made ahead.
+
+    >>> class Countdown(lucid.data.IterableDataset[int]):
+    ...     def __iter__(self):
+    ...         yield from (3, 2, 1)
+    >>> [batch.tolist() for batch in lucid.data.DataLoader(Countdown(), batch_size=2)]
+    [[3, 2], [1]]
+    """
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[T_co]: ...
+
+
 class TensorDataset(Dataset[tuple[Tensor, ...]]):
     """Samples along the first axis of one or several Tensors.
 

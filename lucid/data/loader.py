@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import operator
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jax
-import numpy as np
 
 from lucid._core.arrays import find_device
 from lucid._core.mode import no_grad
 from lucid._core.typing import Device
-from lucid.data.collate import default_collate, place
-from lucid.data.dataset import Samples, fetch, samples
-from lucid.random import Generator, default_generator, permutation
+from lucid.data.collate import default_collate, place, stack
+from lucid.data.dataset import IterableDataset, Samples, fetch, samples
+from lucid.data.sampler import BatchSampler, Order, Ordered, RandomSampler, SequentialSampler
+from lucid.random import Generator
 
 
 class DataLoader:
@@ -34,11 +35,16 @@ class DataLoader:
     the fork goes on only with `prefetch=0`.
 
     Args:
-        dataset: a Dataset, or anything with `__getitem__` and `__len__`, such as a list.
+        dataset: a Dataset, or anything with `__getitem__` and `__len__`, such as a list; or an
+            IterableDataset, whose samples come in its own order.
         batch_size: the number of samples in a batch.
         shuffle: visit the samples in a random order, another one in each epoch.
         collate_fn: makes a batch of a list of samples; `default_collate` if None, and then a
             dataset may make the batch at once by its `get_batch`.
+        sampler: the numbers of the samples in the order of an epoch, instead of `shuffle`: one of
+            lucid's samplers, or anything else that yields numbers.
+        batch_sampler: the numbers of the samples of each batch, instead of `batch_size`,
+            `shuffle`, `sampler` and `drop_last`.
         drop_last: leave out the last batch if it has fewer samples.
         generator: draws the orders; the default generator if None.
         prefetch: how many batches a thread makes ahead while one is used; 0 for no thread.
@@ -46,7 +52,8 @@ class DataLoader:
             NumPy arrays go to JAX's default device.
 
     Raises:
-        ValueError: `batch_size` is below 1, `prefetch` below 0, or the device is not present.
+        ValueError: `batch_size` is below 1, `prefetch` below 0, the device is not present, or two
+            arguments say different things of the order.
         RuntimeError: when iterated over, if the dataset or `collate_fn` raised StopIteration.
             Other errors of theirs pass, with a note that names the sample and the batch.
         TypeError: the dataset has no `__getitem__` or `__len__`, or a number is no integer.
@@ -63,21 +70,43 @@ class DataLoader:
 
     def __init__(
         self,
-        dataset: Samples[Any],
+        dataset: Any,
         batch_size: int = 1,
         shuffle: bool = False,
         collate_fn: Callable[[list[Any]], Any] | None = None,
         *,
+        sampler: Iterable[int] | None = None,
+        batch_sampler: Iterable[Sequence[int]] | None = None,
         drop_last: bool = False,
         generator: Generator | None = None,
         prefetch: int = 2,
         device: str | Device | None = None,
     ) -> None:
-        if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
+        stream = isinstance(dataset, IterableDataset)
+        if not stream and not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
             raise TypeError(
                 "DataLoader: the dataset must have __getitem__ and __len__, as a Dataset or a "
-                f"list has them; got {type(dataset).__name__}."
+                "list has them, or be an IterableDataset; got "
+                f"{type(dataset).__name__}."
             )
+        if stream and (shuffle or sampler is not None or batch_sampler is not None):
+            raise ValueError(
+                "DataLoader: an IterableDataset comes in its own order; leave out shuffle, sampler "
+                "and batch_sampler."
+            )
+        if sampler is not None and shuffle:
+            raise ValueError("DataLoader: a sampler is the order; leave out shuffle.")
+        if batch_sampler is not None:
+            if shuffle or drop_last or sampler is not None or batch_size != 1:
+                raise ValueError(
+                    "DataLoader: a batch_sampler makes the batches; leave out batch_size, shuffle, "
+                    "sampler and drop_last."
+                )
+            if isinstance(batch_sampler, BatchSampler):  # which says no more than these
+                sampler, drop_last = batch_sampler.sampler, batch_sampler.drop_last
+                batch_size, batch_sampler = batch_sampler.batch_size, None
+        self.sampler = sampler
+        self.batch_sampler = batch_sampler
         self.dataset = dataset
         self.batch_size = _at_least(1, batch_size, "batch_size")
         self.shuffle = bool(shuffle)
@@ -90,20 +119,47 @@ class DataLoader:
         self._own: Iterator[Any] | None = None
 
     def __len__(self) -> int:
-        samples, size = len(self.dataset), self.batch_size
-        return samples // size if self.drop_last else -(-samples // size)
+        return len(self._batches())  # type: ignore[arg-type]  # Python says what has no length
 
     def __iter__(self) -> Iterator[Any]:
         """The batches of a new epoch, or the rest of the epoch whose state was loaded."""
+        # The iterators hold nothing of the loader, so all is freed as soon as it is dropped.
+        if isinstance(self.dataset, IterableDataset):
+            pull = functools.partial(
+                _pull, iter(self.dataset), self.batch_size, self.drop_last, self.collate_fn,
+                self.device,
+            )  # fmt: skip
+            return _received(None, _ahead(pull, itertools.count(), self.prefetch))
+        make = functools.partial(_make, self.dataset, self.collate_fn, self.device)
+        if self._ordered() is None:
+            lists = map(list, self._batches())
+            return _received(None, _ahead(make, lists, self.prefetch))
         if self._epoch is None or self._epoch.begun:
             self._epoch = self._new_epoch()
         epoch = self._epoch
         epoch.begun = True
         order, size = epoch.order, self.batch_size
         work = (order[i * size : (i + 1) * size].tolist() for i in range(epoch.position, len(self)))
-        make = functools.partial(_make, self.dataset, self.collate_fn, self.device)
-        # The iterator holds nothing of the loader, so both are freed as soon as they are dropped.
         return _received(epoch, _ahead(make, work, self.prefetch))
+
+    def _sampler(self) -> Iterable[int]:
+        """What orders the samples."""
+        if self.sampler is not None:
+            return self.sampler
+        if self.shuffle:
+            return RandomSampler(self.dataset, generator=self.generator)
+        return SequentialSampler(self.dataset)
+
+    def _batches(self) -> Iterable[Sequence[int]]:
+        """The numbers of the samples of each batch."""
+        if self.batch_sampler is not None:
+            return self.batch_sampler
+        return BatchSampler(self._sampler(), self.batch_size, self.drop_last)
+
+    def _ordered(self) -> Ordered | None:
+        """The sampler, if it has a state."""
+        sampler = self._sampler()
+        return sampler if self.batch_sampler is None and isinstance(sampler, Ordered) else None
 
     def __next__(self) -> Any:
         """The next batch of an iteration that the loader keeps itself, epoch after epoch."""
@@ -116,9 +172,13 @@ class DataLoader:
             raise
 
     def __repr__(self) -> str:
+        samples = f"{len(self.dataset)} samples" if hasattr(self.dataset, "__len__") else "a stream"
+        if self.batch_sampler is not None:
+            return f"DataLoader({samples}, batch_sampler={self.batch_sampler!r})"
+        order = f"shuffle={self.shuffle}" if self.sampler is None else f"sampler={self.sampler!r}"
         return (
-            f"DataLoader({len(self.dataset)} samples, batch_size={self.batch_size}, "
-            f"shuffle={self.shuffle}, drop_last={self.drop_last})"
+            f"DataLoader({samples}, batch_size={self.batch_size}, {order}, "
+            f"drop_last={self.drop_last})"
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -130,18 +190,24 @@ class DataLoader:
         """How many batches of the last begun epoch were received, and what orders the samples.
 
         Batches that were made ahead do not count. The state of the generator is part of it, since
-        it orders the epochs to come.
+        it orders the epochs to come; of a sampler, what decides its next order.
+
+        Raises:
+            TypeError: the samples come from an IterableDataset, or in the order of a sampler that
+                is none of lucid's: what has no state cannot be gone on with.
         """
+        sampler = self._resumable()
         epoch = self._epoch if self._epoch is not None and not self._epoch.done else None
-        return {
+        state = {
             "samples": len(self.dataset),
             "batch_size": self.batch_size,
             "shuffle": self.shuffle,
             "drop_last": self.drop_last,
             "position": None if epoch is None else epoch.position,
             "epoch_start": None if epoch is None else epoch.start,
-            "generator": self._stream().state_dict() if self.shuffle else None,
+            "generator": sampler.state_dict(),
         }
+        return state if self.sampler is None else {**state, "sampler": repr(sampler)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go to the place where `state_dict` was taken; the next iteration goes on from there.
@@ -167,27 +233,33 @@ class DataLoader:
                 "load_state_dict: the state does not fit this DataLoader, and nothing was "
                 "changed.\n  " + "\n  ".join(problems)
             )
-        if self.shuffle:
-            self._stream().load_state_dict(state_dict["generator"])
+        if state_dict["generator"] is not None:
+            self._resumable().load_state_dict(state_dict["generator"])
         self._own = self._epoch = None
         if state_dict["position"] is not None:
             self._epoch = self._new_epoch(state_dict["epoch_start"])
             self._epoch.position = state_dict["position"]
 
-    def _stream(self) -> Generator:
-        return default_generator() if self.generator is None else self.generator
+    def _resumable(self) -> Ordered:
+        if isinstance(self.dataset, IterableDataset):
+            what = "the samples of an IterableDataset come in its own order"
+        elif (sampler := self._ordered()) is not None:
+            return sampler
+        else:
+            own = self._sampler() if self.batch_sampler is None else self.batch_sampler
+            what = f"{type(own).__name__} is none of lucid's samplers"
+        raise TypeError(
+            f"DataLoader: there is no state to save or load, since {what}. Count the batches that "
+            "were received, and pass over as many."
+        )
 
     def _new_epoch(self, start: Mapping[str, Any] | None = None) -> _Epoch:
-        """An epoch in the next order of the generator, or in that which it had at `start`."""
-        samples = len(self.dataset)
-        if not self.shuffle:
-            return _Epoch(np.arange(samples), None)
-        stream = self._stream()
+        """An epoch in the next order of the sampler, or in that which it had at `start`."""
+        sampler = self._resumable()
         if start is not None:
-            stream = Generator(0)
-            stream.load_state_dict(start)
-        start = stream.state_dict()
-        return _Epoch(permutation(samples, generator=stream).numpy(), start)
+            return _Epoch(sampler.order(start), dict(start))
+        start = sampler.state_dict()
+        return _Epoch(sampler.order(), start)
 
     def _problems(self, state: Any) -> list[str]:
         """What keeps `state` from being a state of this loader, one line for each."""
@@ -196,18 +268,20 @@ class DataLoader:
         own = self.state_dict()
         problems = [f"missing: {key}" for key in own if key not in state]
         problems += [f"unexpected: {key}" for key in state if key not in own]
-        for key in ("samples", "batch_size", "shuffle", "drop_last"):
-            if key in state and state[key] != own[key]:
+        for key in ("samples", "batch_size", "shuffle", "drop_last", "sampler"):
+            if key in state and key in own and state[key] != own[key]:
                 problems.append(f"{key}: {state[key]!r} instead of {own[key]!r}")
         position = state.get("position")
         if position is not None and (
             not isinstance(position, int) or not 0 <= position <= len(self)
         ):
             problems.append(f"position: {position!r} is no number of batches up to {len(self)}")
-        needed = {"generator": self.shuffle, "epoch_start": self.shuffle and position is not None}
+        drawn = own["generator"] is not None
+        needed = {"generator": drawn, "epoch_start": drawn and position is not None}
         for key in needed.keys() & state.keys():
             if needed[key]:
-                problems += [f"{key}: {line}" for line in Generator.state_problems(state[key])]
+                lines = self._resumable().state_problems(state[key])
+                problems += [f"{key}: {line}" for line in lines]
         return problems
 
 
@@ -215,18 +289,25 @@ class DataLoader:
 class _Epoch:
     """One pass over the samples: their order, what drew it, and how far the user has come."""
 
-    order: np.ndarray[Any, Any]
-    start: dict[str, Any] | None  # the generator's state before the order was drawn
+    order: Order
+    start: dict[str, Any] | None  # the sampler's state before the order was drawn
     position: int = 0  # in batches
     begun: bool = False
     done: bool = False
 
 
-def _received(epoch: _Epoch, batches: Iterator[Any]) -> Iterator[Any]:
+_END: Any = object()  # what stands for a batch where a stream has ended
+
+
+def _received(epoch: _Epoch | None, batches: Iterator[Any]) -> Iterator[Any]:
     for batch in batches:
-        epoch.position += 1
+        if batch is _END:
+            break
+        if epoch is not None:
+            epoch.position += 1
         yield batch
-    epoch.done = True
+    if epoch is not None:
+        epoch.done = True
 
 
 def _make(
@@ -235,20 +316,42 @@ def _make(
     device: Device | None,
     indices: list[int],
 ) -> Any:
+    def make() -> Any:
+        if collate_fn is None:
+            return fetch(dataset, indices)
+        return collate_fn(samples(dataset, indices))
+
+    return _told(f"the batch of samples {indices}", make, device)
+
+
+def _pull(
+    stream: Iterator[Any],
+    size: int,
+    drop_last: bool,
+    collate_fn: Callable[[list[Any]], Any] | None,
+    device: Device | None,
+    number: int,
+) -> Any:
+    def make() -> Any:
+        pulled = list(itertools.islice(stream, size))
+        full = len(pulled) >= (size if drop_last else 1)
+        return (collate_fn or stack)(pulled) if full else _END
+
+    return _told(f"batch {number} of the stream", make, device)
+
+
+def _told(what: str, make: Callable[[], Any], device: Device | None) -> Any:
+    """What `make` returns, made without recording; errors say what it was."""
     try:
         with no_grad():
-            if collate_fn is None:
-                batch = fetch(dataset, indices)
-            else:
-                batch = collate_fn(samples(dataset, indices))
-            return place(batch, device)
+            return place(make(), device)
     except StopIteration as error:  # which would end the epoch
         raise RuntimeError(
-            f"DataLoader: StopIteration was raised where the batch of samples {indices} was made. "
-            "An epoch ends by the length of the dataset alone."
+            f"DataLoader: StopIteration was raised where {what} was made. An epoch ends by the "
+            "length of the dataset alone."
         ) from error
     except Exception as error:
-        error.add_note(f"DataLoader: this happened where the batch of samples {indices} was made.")
+        error.add_note(f"DataLoader: this happened where {what} was made.")
         raise
 
 

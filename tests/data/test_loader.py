@@ -366,7 +366,7 @@ def test_it_refuses_numbers(options, error, text):
 def test_it_refuses_what_is_no_dataset_and_no_device():
     text = (
         "DataLoader: the dataset must have __getitem__ and __len__, as a Dataset or a list has "
-        "them; got generator."
+        "them, or be an IterableDataset; got generator."
     )
     with pytest.raises(TypeError, match=f"^{re.escape(text)}$"):
         DataLoader(i for i in range(3))

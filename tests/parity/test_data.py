@@ -67,3 +67,23 @@ def test_loaders_give_the_same_batches(batch_size, drop_last):
     assert len(batches) == len(ours)
     for a, b in zip(batches, theirs, strict=True):
         assert_same(a, b)
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize(("size", "replicas"), [(11, 3), (12, 4), (3, 5), (7, 1)])
+def test_shares_of_processes(size, replicas, drop_last):
+    for rank in range(replicas):
+        options = {"rank": rank, "shuffle": False, "drop_last": drop_last}
+        ours = data.DistributedSampler(range(size), replicas, **options)
+        theirs = torch_data.DistributedSampler(range(size), replicas, **options)
+        assert (len(ours), list(ours)) == (len(theirs), list(theirs))
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_batches_of_samplers(drop_last):
+    ours = data.BatchSampler(data.SequentialSampler(range(7)), 3, drop_last)
+    theirs = torch_data.BatchSampler(torch_data.SequentialSampler(range(7)), 3, drop_last)
+    assert (len(ours), list(ours)) == (len(theirs), list(theirs))
+    ours = data.DataLoader(range(7), batch_sampler=ours)
+    theirs = torch_data.DataLoader(range(7), batch_sampler=theirs)
+    assert [b.tolist() for b in ours] == [b.tolist() for b in theirs]
