@@ -28,6 +28,8 @@ from lucid.nn import (
     recurrent_cells,
     resize,
     static_cache,
+    transformer,
+    transformer_layers,
 )
 from lucid.nn.activation import *
 from lucid.nn.attention import *
@@ -51,6 +53,8 @@ from lucid.nn.recurrent import *
 from lucid.nn.recurrent_cells import *
 from lucid.nn.resize import *
 from lucid.nn.static_cache import *
+from lucid.nn.transformer import *
+from lucid.nn.transformer_layers import *
 
 if TYPE_CHECKING:
     from lucid.nn import utils
@@ -78,5 +82,7 @@ __all__ += recurrent.__all__
 __all__ += recurrent_cells.__all__
 __all__ += resize.__all__
 __all__ += static_cache.__all__
+__all__ += transformer.__all__
+__all__ += transformer_layers.__all__
 
 publish(globals())

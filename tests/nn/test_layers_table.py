@@ -53,9 +53,36 @@ def recurrent(
 STATISTICS = {"running_mean": (3,), "running_var": (3,), "num_batches_tracked": ()}
 LINE, IMAGE, VOLUME = (2, 3, 6), (2, 3, 6, 5), (2, 3, 4, 5, 4)
 STEPS = (2, 5, 3)
+MEMORY = (2, 4, 6)
 PAIR = ((3, 4), (3, 4))
 SHARES = (spaced(3, 4, low=0.1, high=0.9).astype(np.float32), np.eye(3, 4, dtype=np.float32))
 CLASSES = ((3, 4), np.array([3, 0, 1], np.int32))
+
+ATTENTION = {
+    "in_proj_weight": (18, 6), "in_proj_bias": (18,),
+    "out_proj.weight": (6, 6), "out_proj.bias": (6,),
+}  # fmt: skip
+
+
+def transformer_layer(*attentions: str) -> dict[str, tuple[int, ...]]:
+    """The state of a layer for tokens of size 6 with a hidden layer of size 5."""
+    linear = {"linear1.weight": (5, 6), "linear1.bias": (5,), "linear2.weight": (6, 5)}
+    return {
+        **{f"{a}.{name}": shape for a in attentions for name, shape in ATTENTION.items()},
+        **linear,
+        "linear2.bias": (6,),
+        **{f"norm{i}.{n}": (6,) for i in range(1, len(attentions) + 2) for n in affine(6)},
+    }
+
+
+def stack(layers: int, *attentions: str) -> dict[str, tuple[int, ...]]:
+    """The state of several layers and a normalisation."""
+    state = transformer_layer(*attentions)
+    return {
+        **{f"layers.{i}.{name}": shape for i in range(layers) for name, shape in state.items()},
+        **{f"norm.{n}": (6,) for n in affine(6)},
+    }
+
 
 LAYERS = [
     Layer(lambda: nn.Linear(4, 2), ((3, 4),), {"weight": (2, 4), "bias": (2,)}),
@@ -200,11 +227,30 @@ LAYERS = [
     Layer(lambda: nn.LearnedPosEmbedding(5, 6), (LINE,), {"pos_emb.weight": (5, 6)}),
     Layer(nn.RotaryPosEmbedding, (LINE,), {}),
     Layer(lambda: nn.ScaledDotProductAttention(None, 0.3, True), (LINE,) * 3, {}),
+    Layer(lambda: nn.MultiHeadAttention(6, 2, 0.3), (LINE,) * 3, ATTENTION),
+    Layer(lambda: nn.TransformerEncoderLayer(6, 2, 5), (LINE,), transformer_layer("self_attn")),
     Layer(
-        lambda: nn.MultiHeadAttention(6, 2, 0.3),
-        (LINE,) * 3,
-        {"in_proj_weight": (18, 6), "in_proj_bias": (18,),
-         "out_proj.weight": (6, 6), "out_proj.bias": (6,)},
+        lambda: nn.TransformerDecoderLayer(6, 2, 5),
+        (LINE, MEMORY),
+        transformer_layer("self_attn", "multihead_attn"),
+    ),
+    Layer(
+        lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(6, 2, 5), 2, nn.LayerNorm(6)),
+        (LINE,),
+        stack(2, "self_attn"),
+    ),
+    Layer(
+        lambda: nn.TransformerDecoder(nn.TransformerDecoderLayer(6, 2, 5), 2, nn.LayerNorm(6)),
+        (LINE, MEMORY),
+        stack(2, "self_attn", "multihead_attn"),
+    ),
+    Layer(
+        lambda: nn.Transformer(6, 2, 1, 1, 5),
+        (MEMORY, LINE),
+        {
+            **{f"encoder.{n}": x for n, x in stack(1, "self_attn").items()},
+            **{f"decoder.{n}": x for n, x in stack(1, "self_attn", "multihead_attn").items()},
+        },
     ),
     Layer(nn.MSELoss, PAIR, {}),
     Layer(nn.L1Loss, PAIR, {}),
