@@ -17,6 +17,7 @@ from lucid.ops.loss import Reduction
 __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",
+    "CTCLoss",
     "CrossEntropyLoss",
     "HingeEmbeddingLoss",
     "HingeLoss",
@@ -327,3 +328,40 @@ class CrossEntropyLoss(_WeightedLoss):
             ignore_index=self.ignore_index,
             label_smoothing=self.label_smoothing,
         )
+
+
+class CTCLoss(_Loss):
+    """-log of the probability that steps spell a target to which they are not aligned.
+
+    Graves et al., "Connectionist temporal classification", ICML 2006; shapes and checks are those
+    of `F.ctc_loss`.
+
+    Args:
+        blank: the class that stands for none.
+        reduction: "mean" of the losses, each divided by the length of its target; "sum", or None
+            for each value.
+        zero_infinity: let infinite losses, of targets that do not fit, be 0.
+
+    >>> log_probs = Tensor([[0.5, 0.5], [0.25, 0.75]]).log()
+    >>> nn.CTCLoss()(log_probs, Tensor([1]), 2, 1)
+    Tensor(0.1335)
+    """
+
+    def __init__(
+        self, blank: int = 0, reduction: Reduction = "mean", zero_infinity: bool = False
+    ) -> None:
+        super().__init__(reduction)
+        self.blank = blank
+        self.zero_infinity = zero_infinity
+
+    def forward(
+        self, log_probs: Tensor, targets: Operand, input_lengths: Operand, target_lengths: Operand
+    ) -> Tensor:
+        """`F.ctc_loss` with the layer's arguments."""
+        return F.ctc_loss(
+            log_probs, targets, input_lengths, target_lengths, self.blank, self.reduction,
+            self.zero_infinity,
+        )  # fmt: skip
+
+    def extra_repr(self) -> str:
+        return f"blank={self.blank}, {super().extra_repr()}, zero_infinity={self.zero_infinity}"

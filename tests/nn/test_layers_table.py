@@ -252,6 +252,11 @@ LAYERS = [
             **{f"decoder.{n}": x for n, x in stack(1, "self_attn", "multihead_attn").items()},
         },
     ),
+    Layer(
+        lambda: nn.CTCLoss(zero_infinity=True),
+        ((5, 2, 4), np.array([[1, 2], [3, 3]]), np.array([5, 4]), np.array([2, 2])),
+        {},
+    ),
     Layer(nn.MSELoss, PAIR, {}),
     Layer(nn.L1Loss, PAIR, {}),
     Layer(nn.SmoothL1Loss, PAIR, {}),
@@ -379,8 +384,12 @@ def takes_an_empty_batch(layer: Layer) -> None:
         state = {name: t.numpy() for name, t in module.state_dict().items()}
         usual, *_ = tensors(layer.make().train(training)(*map(Tensor, layer.arrays())))
         for call in (module, lucid.jit(module)):
+            of_steps = isinstance(module, nn.CTCLoss)  # whose batch is the second axis of them
             inputs = [
-                Tensor(x[:0] if x.ndim else x, requires_grad=x.dtype.kind == "f")
+                Tensor(
+                    x[:, :0] if of_steps and x.ndim == 3 else x[:0] if x.ndim else x,
+                    requires_grad=x.dtype.kind == "f",
+                )
                 for x in layer.arrays()
             ]
             output, *others = tensors(call(*inputs))

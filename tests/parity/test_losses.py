@@ -157,3 +157,56 @@ def test_a_confident_discriminator_goes_on_learning() -> None:
         found.backward()
         np.testing.assert_allclose(found.item(), loss.item(), rtol=1e-6)
         np.testing.assert_allclose(ours.grad.item(), logit.grad.item(), rtol=1e-5)
+
+
+CTC_TARGETS = {
+    "rows": (np.array([[1, 2, 2, 3], [2, 1, 9, 9], [3, 3, 3, 9]]), [4, 2, 3]),
+    "one row": (np.array([1, 2, 2, 3, 2, 1, 3, 3, 3]), [4, 2, 3]),
+    "an empty one": (np.array([[1, 2], [2, 2], [1, 1]]), [2, 0, 1]),
+}
+
+
+@pytest.mark.parametrize(("reduction", "blank"), [("mean", 0), ("sum", 4), ("none", 0)])
+@pytest.mark.parametrize("name", CTC_TARGETS)
+def test_ctc_behind_a_log_softmax(name: str, reduction: str, blank: int) -> None:
+    """PyTorch's own gradient by log_probs holds what the log_softmax takes out again."""
+    targets, lengths = CTC_TARGETS[name]
+    own = np.array([7, 5, 6])
+    logits = np.random.default_rng(0).standard_normal((7, 3, 5))
+    seeds = np.array([1.0, -0.5, 2.0]) if reduction == "none" else np.array(1.0)
+    with jax.enable_x64(True):
+        x = Tensor(logits, requires_grad=True)
+        loss = F.ctc_loss(
+            F.log_softmax(x, -1), Tensor(targets), Tensor(own), Tensor(lengths), blank,
+            reduction,
+        )  # fmt: skip
+        loss.backward(Tensor(seeds))
+    y = torch.tensor(logits, requires_grad=True)
+    theirs = TF.ctc_loss(
+        TF.log_softmax(y, -1), torch.tensor(targets), torch.tensor(own), torch.tensor(lengths),
+        blank, reduction,
+    )  # fmt: skip
+    theirs.backward(torch.tensor(seeds))
+    np.testing.assert_allclose(loss.numpy(), theirs.numpy(force=True), rtol=1e-10)
+    np.testing.assert_allclose(x.grad.numpy(), y.grad.numpy(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("zero_infinity", [False, True])
+def test_ctc_of_targets_that_do_not_fit(zero_infinity: bool) -> None:
+    logits = np.random.default_rng(1).standard_normal((4, 2, 3)).astype("f")
+    targets, own, lengths = np.array([[1, 1, 1], [1, 2, 0]]), np.array([4, 4]), np.array([3, 2])
+    x = Tensor(logits, requires_grad=True)
+    loss = F.ctc_loss(
+        F.log_softmax(x, -1), Tensor(targets), Tensor(own), Tensor(lengths),
+        zero_infinity=zero_infinity,
+    )  # fmt: skip
+    y = torch.tensor(logits, requires_grad=True)
+    theirs = TF.ctc_loss(
+        TF.log_softmax(y, -1), torch.tensor(targets), torch.tensor(own), torch.tensor(lengths),
+        zero_infinity=zero_infinity,
+    )  # fmt: skip
+    np.testing.assert_allclose(loss.numpy(), theirs.numpy(force=True), rtol=1e-5)
+    if zero_infinity:  # else PyTorch's gradient is no number
+        loss.backward()
+        theirs.backward()
+        np.testing.assert_allclose(x.grad.numpy(), y.grad.numpy(), rtol=1e-5, atol=1e-6)

@@ -25,6 +25,7 @@ from lucid.ops import activation, affine, classification, loss, norm, resize, sa
 from lucid.ops.activation import *
 from lucid.ops.affine import *
 from lucid.ops.classification import *
+from lucid.ops.ctc import ctc_loss
 from lucid.ops.elementwise import tanh
 from lucid.ops.loss import *
 from lucid.ops.norm import *
@@ -36,6 +37,7 @@ from lucid.ops.sampling import *
 __all__ = [
     "alpha_dropout",
     "batch_norm",
+    "ctc_loss",
     "drop_block",
     "drop_path",
     "dropout",
