@@ -21,7 +21,13 @@ NAMES = {
     "lucid": lucid, "Tensor": Tensor, "nn": nn, "F": nn.functional, "apply": lucid.apply,
     "np": np, "jnp": jnp, "jax": jax,
 }  # fmt: skip
-PLACES = {"lucid": lucid, "linalg": lucid.linalg, "F": nn.functional, "Tensor": Tensor}
+PLACES = {
+    "lucid": lucid,
+    "einops": lucid.einops,
+    "linalg": lucid.linalg,
+    "F": nn.functional,
+    "Tensor": Tensor,
+}
 DECLARED = {
     f"{place}.{name}": value
     for place, owner in PLACES.items()

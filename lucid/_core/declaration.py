@@ -6,9 +6,9 @@
 
 The annotations are those of the public function. What is annotated as `Operand` is data: a Tensor,
 an array or a number, by position or by keyword; it is traced and differentiated, and no program
-depends on its value. All other parameters are static: each combination of their types and values
-is a program of its own. The body computes with jax arrays, and is the form for users of JAX:
-`exp.pure`. `method` and `in_place` make the forms that Tensor has.
+depends on its value. All other parameters are static, `**keywords` too: each combination of their
+types and values is a program of its own. The body computes with jax arrays, and is the form for
+users of JAX: `exp.pure`. `method` and `in_place` make the forms that Tensor has.
 """
 
 from __future__ import annotations
@@ -46,6 +46,13 @@ Result = TypeVar("Result")
 Arrays = TypeVar("Arrays")
 
 _EMPTY = inspect.Parameter.empty
+_POSITIONAL = (
+    inspect.Parameter.POSITIONAL_ONLY,
+    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    inspect.Parameter.VAR_POSITIONAL,
+)
+# What no keyword means: one of the name of such a parameter may be another.
+_NAMELESS = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_KEYWORD)
 
 
 class Function(Generic[P, Result, Arrays]):
@@ -122,14 +129,17 @@ class Declaration:
         parameters = list(inspect.signature(fn).parameters.values())
         self.parameters = parameters
         self.names = [p.name for p in parameters]
-        self.positional = sum(p.kind is not p.KEYWORD_ONLY for p in parameters)
-        self.index = {name: i for i, name in enumerate(self.names)}
+        self.positional = sum(p.kind in _POSITIONAL for p in parameters)
+        self.index = {p.name: i for i, p in enumerate(parameters) if p.kind not in _NAMELESS}
         self.kinds = [_kind(p) for p in parameters]
         self.variadic = next(
             (i for i, p in enumerate(parameters) if p.kind is p.VAR_POSITIONAL), None
         )
+        # The place of **keywords, whose value is a tuple of (name, value).
+        self.open = next((i for i, p in enumerate(parameters) if p.kind is p.VAR_KEYWORD), -1)
         # Of each parameter its default; `empty` where there is none.
-        self.defaults = tuple(() if p.kind is p.VAR_POSITIONAL else p.default for p in parameters)
+        several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        self.defaults = tuple(() if p.kind in several else p.default for p in parameters)
         self.required = [i for i, default in enumerate(self.defaults) if default is _EMPTY]
         # Where every parameter takes one operand or one static value, nothing need be looked at.
         self.simple = not any(kind.many or kind.exponent for kind in self.kinds)
@@ -198,8 +208,11 @@ class Declaration:
         for name in named:
             at = self.index.get(name, -1)
             if at < given or at == at_most:
-                raise self._misuse(args, named)
-            values[at] = named[name]
+                if at >= 0 or self.open < 0:
+                    raise self._misuse(args, named)
+                values[self.open] = (*values[self.open], (name, named[name]))
+            else:
+                values[at] = named[name]
         for i in self.required:
             if values[i] is _EMPTY:
                 raise self._misuse(args, named)
@@ -239,6 +252,8 @@ class Declaration:
         for parameter, value in zip(self.parameters, values, strict=True):
             if parameter.kind is parameter.VAR_POSITIONAL:
                 positional.extend(value)
+            elif parameter.kind is parameter.VAR_KEYWORD:
+                named.update(value)
             elif parameter.kind is parameter.KEYWORD_ONLY:
                 named[parameter.name] = value
             else:
@@ -247,7 +262,9 @@ class Declaration:
 
     def _refusal(self, values: Sequence[Any]) -> TypeError:
         for i in self.static:
-            refuse_static(self.name, self.names[i], frozen(values[i]))
+            pairs = values[i] if i == self.open else ((self.names[i], values[i]),)
+            for name, value in pairs:
+                refuse_static(self.name, name, frozen(value))
         raise AssertionError("an unhashable value is a static one")
 
     def _misuse(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> TypeError:
@@ -273,9 +290,9 @@ def _kind(parameter: inspect.Parameter) -> Kind:
             f"{parameter.name}: the annotations of an op must be strings, as "
             "`from __future__ import annotations` makes them."
         )
-    if parameter.kind is parameter.VAR_KEYWORD:
-        raise TypeError(f"{parameter.name}: an op has no **keywords.")
     words = annotation.replace("[", " ").replace("]", " ").split()
+    if parameter.kind is parameter.VAR_KEYWORD and {"Operand", "Exponent"} & set(words):
+        raise TypeError(f"{parameter.name}: the **keywords of an op are static.")
     if "Exponent" in words:
         return Kind(data=True, exponent=True)
     if "Operand" not in words:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import jax.numpy as jnp
 
 from lucid._core.declaration import op
-from lucid._core.typing import Operand
+from lucid._core.typing import Array, Operand
 from lucid.ops import linalg, shape
 from lucid.ops import reduce as reductions
 
@@ -36,6 +36,7 @@ Side: TypeAlias = "list[str | tuple[str, ...]]"
 Groups: TypeAlias = list[tuple[str, ...]]
 
 
+@op
 def rearrange(a: Operand, /, pattern: str, **shapes: int) -> Tensor:
     """The axes in another order, split and joined as `pattern` says.
 
@@ -49,9 +50,10 @@ def rearrange(a: Operand, /, pattern: str, **shapes: int) -> Tensor:
     >>> lucid.einops.rearrange(lucid.zeros(2, 12, 5), "b (h w) c -> b c h w", h=3).shape
     (2, 5, 3, 4)
     """
-    return by_name(a, "rearrange", pattern, None, tuple(shapes.items()))
+    return _carried_out("rearrange", a, pattern, None, shapes)
 
 
+@op
 def reduce(a: Operand, /, pattern: str, reduction: str = "sum", **shapes: int) -> Tensor:
     """`a` reduced over the axes that stand only on the left, and rearranged.
 
@@ -66,9 +68,10 @@ def reduce(a: Operand, /, pattern: str, reduction: str = "sum", **shapes: int) -
     >>> lucid.einops.reduce(Tensor([[1.0, 2.0], [3.0, 5.0]]), "h w -> w", "mean")
     Tensor([2. , 3.5])
     """
-    return by_name(a, "reduce", pattern, reduction, tuple(shapes.items()))
+    return _carried_out("reduce", a, pattern, reduction, shapes)
 
 
+@op
 def repeat(a: Operand, /, pattern: str, **shapes: int) -> Tensor:
     """`a` repeated along the axes that stand only on the right, and rearranged.
 
@@ -82,7 +85,7 @@ def repeat(a: Operand, /, pattern: str, **shapes: int) -> Tensor:
     >>> lucid.einops.repeat(Tensor([1, 2]), "n -> (n k)", k=2)
     Tensor([1, 1, 2, 2], dtype=int32)
     """
-    return by_name(a, "repeat", pattern, None, tuple(shapes.items()))
+    return _carried_out("repeat", a, pattern, None, shapes)
 
 
 def einsum(pattern: str, *tensors: Operand) -> Tensor:
@@ -106,14 +109,12 @@ def einsum(pattern: str, *tensors: Operand) -> Tensor:
     return linalg.einsum("".join(lettered), *tensors)
 
 
-@op
-def by_name(
-    a: Operand, call: str, pattern: str, reduction: str | None, sizes: tuple[tuple[str, int], ...]
-) -> Tensor:
-    """What `rearrange`, `reduce` and `repeat` are: split, reduce, transpose, broadcast, join."""
+def _carried_out(
+    call: str, a: Operand, pattern: str, reduction: str | None, shapes: dict[str, int]
+) -> Array:
     a = jnp.asarray(a)
     try:
-        plan = _plan(call, pattern, a.shape, dict(sizes))
+        plan = _plan(call, pattern, a.shape, dict(shapes))
         if reduction is not None and reduction not in REDUCTIONS:
             raise ValueError(f'there is no reduction "{reduction}"; name one of {REDUCTIONS}')
     except ValueError as error:

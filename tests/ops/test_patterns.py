@@ -193,3 +193,21 @@ def test_a_pattern_without_meaning_is_refused(call, pattern, sizes, problem):
 def test_an_unknown_reduction_is_refused():
     with pytest.raises(ValueError, match=r'^reduce: there is no reduction "median"; name one of'):
         einops.reduce(Tensor(A), "a b c -> a", "median")
+
+
+def test_a_size_that_is_a_tensor_is_refused():
+    with pytest.raises(TypeError, match=r"^rearrange: a must be a plain Python value, .* Tensor"):
+        einops.rearrange(Tensor(A), "(a b) c d -> a b c d", a=lucid.tensor(2))
+
+
+def test_sizes_compile_programs_of_their_own_in_any_order():
+    x = Tensor(A)
+    for sizes in ({"a": 2, "c": 3}, {"c": 3, "a": 2}, {"a": 1, "c": 2}):
+        found = einops.rearrange(x, "(a b) (c d) e -> a b c d e", **sizes)
+        a, c = sizes["a"], sizes["c"]
+        assert found.shape == (a, 4 // a, c, 6 // c, 2)
+
+
+def test_the_pure_form_is_for_arrays():
+    found = einops.rearrange.pure(jnp.asarray(A), "(a b) c d -> a b c d", a=2)
+    np.testing.assert_array_equal(found, A.astype("f").reshape(2, 2, 6, 2))
