@@ -7,9 +7,9 @@ by a pure function that JAX compiles.
 from math import inf, pi
 from typing import TYPE_CHECKING
 
-from lucid import _einops, autograd, nn, optim, random
+from lucid import _einops, autograd, error, nn, optim, random, typed, types
 from lucid._core import growth, waiting
-from lucid._core.arrays import (
+from lucid._core.dtypes import (
     BFloat16,
     Bool,
     Char,
@@ -27,9 +27,10 @@ from lucid._core.arrays import (
     Int32,
     Int64,
     Long,
+    Numeric,
     Short,
 )
-from lucid._core.errors import JitError
+from lucid._core.errors import BackwardError, DeviceMismatchError, JitError, UnknownDeviceError
 from lucid._core.gate import apply
 from lucid._core.mode import enable_grad, grad_enabled, no_grad, set_grad_enabled
 from lucid._core.package import publish
@@ -57,6 +58,7 @@ from lucid.ops.linalg import *
 from lucid.ops.reduce import *
 from lucid.ops.shape import *
 from lucid.random import rand, randn
+from lucid.typed import *
 
 if TYPE_CHECKING:  # an import does without them: see `publish` below
     from lucid import data, einops, func, linalg, onnx, utils
@@ -68,10 +70,12 @@ newaxis = None
 
 __all__ = [
     "BFloat16",
+    "BackwardError",
     "Bool",
     "Char",
     "Complex",
     "Complex64",
+    "DeviceMismatchError",
     "Double",
     "Float",
     "Float16",
@@ -85,8 +89,10 @@ __all__ = [
     "Int64",
     "JitError",
     "Long",
+    "Numeric",
     "Short",
     "Tensor",
+    "UnknownDeviceError",
     "__version__",
     "apply",
     "arange",
@@ -97,6 +103,7 @@ __all__ = [
     "empty",
     "empty_like",
     "enable_grad",
+    "error",
     "export",
     "eye",
     "from_dlpack",
@@ -124,6 +131,7 @@ __all__ = [
     "save",
     "set_grad_enabled",
     "tensor",
+    "types",
     "utils",
     "zeros",
     "zeros_like",
@@ -132,6 +140,7 @@ __all__ += elementwise.__all__
 __all__ += products.__all__
 __all__ += reduce.__all__
 __all__ += shape.__all__
+__all__ += typed.__all__
 
 waiting.listen()
 growth.listen()

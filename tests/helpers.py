@@ -10,6 +10,8 @@ import contextlib
 import importlib.util
 import inspect
 import io
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -267,3 +269,13 @@ def printed(error: BaseException) -> str:
     with contextlib.redirect_stderr(stream):
         sys.__excepthook__(type(error), error, error.__traceback__)
     return stream.getvalue().splitlines()[-1]
+
+
+def run_python(code, **environment):
+    """What a Python of its own prints, as lines."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **environment}, text=True,
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()

@@ -8,9 +8,9 @@ from typing import Any
 import lucid
 
 MODULES = (
-    lucid, lucid.autograd, lucid.data, lucid.einops, lucid.func, lucid.linalg, lucid.nn,
-    lucid.nn.functional, lucid.nn.init, lucid.nn.utils, lucid.nn.utils.rnn, lucid.onnx, lucid.optim,
-    lucid.optim.lr_scheduler, lucid.random, lucid.utils,
+    lucid, lucid.autograd, lucid.data, lucid.einops, lucid.error, lucid.func, lucid.linalg,
+    lucid.nn, lucid.nn.functional, lucid.nn.init, lucid.nn.utils, lucid.nn.utils.rnn, lucid.onnx,
+    lucid.optim, lucid.optim.lr_scheduler, lucid.random, lucid.types, lucid.utils,
 )  # fmt: skip
 
 # By dotted name. A module without `__all__` shows what it defines.

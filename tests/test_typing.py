@@ -58,6 +58,7 @@ CONTENTS = "whatever the user puts there"
 WITH_ANY = {
     "lucid.Tensor": DATA,
     "lucid.tensor": DATA,
+    **{f"lucid.{name}": DATA for name in lucid.typed.__all__},
     "lucid.nn.Buffer": DATA,
     "lucid.nn.Parameter": DATA,
     "lucid.data.TensorDataset": DATA,

@@ -9,19 +9,8 @@ from typing import Any, TypeGuard
 import jax
 import numpy as np
 
+from lucid._core.errors import UnknownDeviceError
 from lucid._core.typing import Array, Device, DType
-
-# lucid's names of dtypes, next to NumPy's own.
-Int8 = Char = np.dtype("int8")
-Int16 = Short = np.dtype("int16")
-Int32 = Int = np.dtype("int32")
-Int64 = Long = np.dtype("int64")
-Float16 = Half = np.dtype("float16")
-Float32 = Float = np.dtype("float32")
-Float64 = Double = np.dtype("float64")
-Complex64 = Complex = np.dtype("complex64")
-BFloat16 = np.dtype(jax.numpy.bfloat16)
-Bool = np.dtype("bool")
 
 _BUILTIN: dict[Any, str] = {float: "float64", int: "int64", complex: "complex128", bool: "bool"}
 
@@ -48,7 +37,7 @@ def find_device(device: str | Device) -> Device:
     """The device named "cpu", "gpu", "tpu", or "gpu:1" for the second one.
 
     Raises:
-        ValueError: no such device is present.
+        UnknownDeviceError: no such device is present.
     """
     if isinstance(device, jax.Device):
         return device
@@ -58,9 +47,7 @@ def find_device(device: str | Device) -> Device:
         return devices[int(number or 0)]
     except (RuntimeError, IndexError, ValueError):
         present = ", ".join(sorted({device_name(d) for d in _all_devices()}))
-        raise ValueError(
-            f'device "{device}" is not present. Present: {present}; or pass a jax.Device.'
-        ) from None
+        raise UnknownDeviceError(str(device), present) from None
 
 
 def is_device(value: object) -> TypeGuard[str | Device]:

@@ -25,6 +25,57 @@ class JitError(RuntimeError):
     """A function cannot be compiled as it is written; the message tells where, and the way out."""
 
 
+class _Built(Exception):
+    """An error that is made from values, not from its text; copies keep the text."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).__new__, (type(self), *self.args)
+
+
+class UnknownDeviceError(_Built, ValueError):
+    """A device was named that JAX does not know or that this machine lacks.
+
+    >>> try:
+    ...     lucid.zeros(2, device="abacus")
+    ... except lucid.error.UnknownDeviceError as error:
+    ...     print(error)
+    device "abacus" is not present. Present: cpu; or pass a jax.Device.
+    """
+
+    def __init__(self, device: str, present: str = "cpu") -> None:
+        super().__init__(
+            f'device "{device}" is not present. Present: {present}; or pass a jax.Device.'
+        )
+
+
+class DeviceMismatchError(_Built, ValueError):
+    """An operation got Tensors that are bound to different devices.
+
+    >>> print(lucid.error.DeviceMismatchError(to="gpu", from_="cpu"))
+    one operand lies on gpu, another on cpu. Move one of them, for example with x.to("gpu").
+    """
+
+    def __init__(self, to: str, from_: str) -> None:
+        super().__init__(
+            f"one operand lies on {to}, another on {from_}. Move one of them, for example with "
+            f'x.to("{to}").'
+        )
+
+
+class BackwardError(_Built, RuntimeError):
+    """An operation failed while gradients were computed; the error that it follows says why.
+
+    >>> print(lucid.error.BackwardError(shape=(2, 3), op="matmul"))
+    backward: no gradient through matmul, for a Tensor of shape (2, 3); the error above says why.
+    """
+
+    def __init__(self, shape: Sequence[int], op: object) -> None:
+        super().__init__(
+            f"backward: no gradient through {op}, for a Tensor of shape {tuple(shape)}; the error "
+            "above says why."
+        )
+
+
 class Place(NamedTuple):
     """A line of a file."""
 
@@ -96,8 +147,19 @@ def explain(error: Exception, name: str, operands: Sequence[Any]) -> None:
     message = _message(error)
     if any(map(is_lost, operands)):
         message = LOST
+    elif "incompatible devices" in str(message) and len(places := _places(operands)) > 1:
+        mismatch = DeviceMismatchError(*places[:2])
+        explain(mismatch, name, operands)
+        raise mismatch from error
     if message is not None and not _SENTENCE.match(message):
         error.args = (": ".join(filter(None, (name, ", ".join(map(_spec, operands)), message))),)
+
+
+def _places(arrays: Sequence[Any]) -> list[str]:
+    """The names of the devices that arrays are bound to."""
+    bound = [x.devices() for x in arrays if getattr(x, "committed", False)]
+    devices = sorted({min(d, key=lambda d: d.id) for d in bound}, key=lambda d: d.id)
+    return [f"{d.platform}:{d.id}" if d.id else d.platform for d in devices]
 
 
 def drop_advice(error: BaseException) -> None:

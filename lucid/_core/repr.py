@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import jax
 import numpy as np
 
-from lucid._core import arrays
+from lucid._core.dtypes import Float32
 
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
@@ -23,7 +23,7 @@ def tensor_repr(tensor: Tensor, name: str) -> str:
         values = np.array2string(np.asarray(data), precision=4, separator=", ", prefix=f"{name}(")
         if data.size == 0 and data.shape != (0,):
             notes.append(f"shape={data.shape}")
-        if data.dtype != arrays.Float32:
+        if data.dtype != Float32:
             notes.append(f"dtype={data.dtype}")
         if data.devices() != {jax.devices()[0]}:
             notes.append(f'device="{tensor.device}"')

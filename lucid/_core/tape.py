@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lucid._core.errors import BackwardError, JitError
 from lucid._core.mode import state
 from lucid._core.op import Op, Pullback
 from lucid._core.variable import Edge, Hook
@@ -173,7 +174,13 @@ def walk(
             continue
         if node.observers is not None or target_keys:
             _show(node, cotangents, target_keys, found)
-        gradients = _differentiate(node, cotangents, masks, recorder)
+        try:
+            gradients = _differentiate(node, cotangents, masks, recorder)
+        except JitError:
+            raise
+        except Exception as error:
+            shape = next(ct.shape for ct in cotangents if ct is not None)
+            raise BackwardError(shape, node.op.name) from error
         for flows_to, gradient in zip(node.edges, gradients, strict=False):
             if flows_to is not None and gradient is not None:
                 give(flows_to, gradient)

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 if TYPE_CHECKING:
+    from lucid._core.dtypes import Numeric
     from lucid._core.tensor import Tensor
 
     class Device(Protocol):
@@ -29,7 +30,7 @@ Operand: TypeAlias = "Tensor | jax.Array | np.ndarray[Any, Any] | np.generic | N
 # Whole Python numbers among them choose a program of their own: a power that multiplies, say.
 Exponent: TypeAlias = Operand
 Scalar: TypeAlias = bool | int | float | complex
-DType: TypeAlias = "type[Any] | str | np.dtype[Any] | None"  # None for the default
+DType: TypeAlias = "type[Any] | str | np.dtype[Any] | Numeric | None"  # None for the default
 Axis: TypeAlias = int | Sequence[int] | None
 Shape: TypeAlias = int | Sequence[int]  # of an array; an integer stands for its only axis
 Size: TypeAlias = int | Sequence[int]  # along spatial axes; an integer stands for all of them

@@ -7,6 +7,7 @@ import pytest
 
 import lucid
 from lucid import Tensor, nn
+from tests.helpers import run_python
 
 
 @pytest.mark.parametrize(
@@ -63,16 +64,3 @@ def test_repr_of_another_device():
         'Tensor([3.], grad_fn=<to>) Tensor([18.], device="cpu:1")',
         'cpu:1 Tensor([162.], device="cpu:1")',
     ]
-
-
-def run_python(code, **environment):
-    import os
-    import subprocess
-    import sys
-
-    done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **environment}, text=True,
-        capture_output=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
