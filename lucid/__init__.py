@@ -31,6 +31,7 @@ from lucid._core.dtypes import (
     Short,
 )
 from lucid._core.errors import BackwardError, DeviceMismatchError, JitError, UnknownDeviceError
+from lucid._core.flops import count_flops, flops_enabled
 from lucid._core.gate import apply
 from lucid._core.mode import enable_grad, grad_enabled, no_grad, set_grad_enabled
 from lucid._core.package import publish
@@ -98,6 +99,7 @@ __all__ = [
     "arange",
     "autograd",
     "compile",
+    "count_flops",
     "data",
     "einops",
     "empty",
@@ -106,6 +108,7 @@ __all__ = [
     "error",
     "export",
     "eye",
+    "flops_enabled",
     "from_dlpack",
     "full",
     "full_like",

@@ -37,7 +37,7 @@ LAYERS = [
     ["_core.mode", "_core.op"],
     ["_core.variable"],
     ["_core.tape", "_core.static", "_core.known", "_core.integers"],
-    ["_core.gate"],
+    ["_core.flops", "_core.gate", "_core.upkeep"],
     ["_core.declaration"],
     ["ops"],
     ["_core.backward"],

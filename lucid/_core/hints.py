@@ -93,7 +93,6 @@ TENSOR: Names = {
     "nelement": "size",
     "new_full": "lucid.full(shape, value, dtype=x.dtype)",
     "new_ones": "lucid.ones(shape, dtype=x.dtype)",
-    "new_tensor": "lucid.tensor(data, dtype=x.dtype)",
     "new_zeros": "lucid.zeros(shape, dtype=x.dtype)",
     "normal_": "nn.init.normal(x, mean, std)",
     "numel": "size",

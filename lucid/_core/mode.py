@@ -57,6 +57,7 @@ class _ThreadState(threading.local):
 
     grad_enabled: bool = True  # whether operations are recorded
     trace: Trace | None = None  # into which trace values go
+    counts_flops: bool = False  # whether `count_flops` surrounds what runs
     stepping: bool = False  # whether a compiled step has looked at its state and not yet run
 
 

@@ -136,7 +136,7 @@ def walk(
     A node is always newer than the nodes it reads, so descending creation order is a topological
     order and no recursion is needed. With `targets`, only the paths that lead there are walked.
     """
-    nodes = _reachable([edge for edge, _ in seeds])
+    nodes = reachable([edge for edge, _ in seeds])
     target_keys = {key(edge) for edge in targets or ()}
     masks = None
     if targets is not None:
@@ -193,7 +193,7 @@ def walk(
     return found
 
 
-def _reachable(roots: Sequence[Edge]) -> list[Node]:
+def reachable(roots: Sequence[Edge]) -> list[Node]:
     """All nodes behind `roots`, newest first."""
     seen: set[int] = set()
     nodes: list[Node] = []

@@ -21,7 +21,7 @@ from lucid._core.op import Op, is_inexact
 from lucid._core.package import publish_methods
 from lucid._core.repr import tensor_repr
 from lucid._core.typing import Array, Device, DType
-from lucid._core.variable import Variable
+from lucid._core.upkeep import Upkeep
 from lucid.ops import indexing
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _new = object.__new__
 
 
-class Tensor(Variable, Methods):
+class Tensor(Upkeep, Methods):
     """An array that records what is computed from it, so that `backward` can differentiate it.
 
     Args:
@@ -39,7 +39,8 @@ class Tensor(Variable, Methods):
         requires_grad: whether `backward` shall leave a gradient in `grad`.
         keep_grad: the same for a Tensor that is not a leaf; see `retain_grad`.
         dtype: a dtype, its name, or `float`, `int`, `bool`. By default that of `data`, but 64-bit
-            numbers become 32-bit ones unless JAX's x64 mode is on.
+            numbers become 32-bit ones unless JAX's x64 mode is on, and Python integers that require
+            a gradient floats.
         device: "cpu", "gpu", "tpu", "gpu:1", or a `jax.Device`; JAX's default device if None.
 
     Raises:
@@ -75,6 +76,8 @@ class Tensor(Variable, Methods):
     ) -> None:
         array = arrays.as_array(_visible(data), dtype, device)
         if requires_grad:
+            if dtype is None and isinstance(data, (int, list, tuple)) and array.dtype.kind in "iu":
+                array = array.astype(arrays.canonical_dtype(float))
             backward.check_differentiable("Tensor", array)
         _initialise(self, array, bool(requires_grad), bool(keep_grad))
 
@@ -480,4 +483,5 @@ def register_pytree(cls: type[Tensor]) -> None:
 
 register_pytree(Tensor)
 publish_methods(Methods, "lucid", "Tensor")
+publish_methods(Upkeep, "lucid", "Tensor")
 publish_methods(Tensor, "lucid", "Tensor")

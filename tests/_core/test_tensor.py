@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 
+import jax
 import numpy as np
 import pytest
 
@@ -18,9 +19,25 @@ from tests.helpers import leaf, spaced
 def test_requires_grad_of_integers_is_refused():
     text = "only floating-point and complex Tensors have gradients, this one has dtype int32"
     with pytest.raises(TypeError, match=f"^Tensor: {text}"):
-        Tensor([1], requires_grad=True)
+        Tensor(np.array([1]), requires_grad=True)
     with pytest.raises(TypeError, match=f"^requires_grad_: {text}"):
         Tensor([1]).requires_grad_()
+
+
+@pytest.mark.parametrize("data", [1, [1, 2], ((1, 2), (3, 4))])
+def test_python_integers_that_require_a_gradient_are_floats(data):
+    for x in (Tensor(data, requires_grad=True), lucid.tensor(data, True), nn.Parameter(data)):
+        assert (x.dtype, x.tolist()) == (np.float32, np.array(data, float).tolist())
+        (x * x).backward()
+        assert x.grad.tolist() == (2 * np.array(data, float)).tolist()
+    assert Tensor(data).dtype == Tensor(data, keep_grad=True).dtype == np.int32
+    with jax.enable_x64(True):
+        assert Tensor(data, requires_grad=True).dtype == np.float64
+    for refused in (int, "int8"):
+        with pytest.raises(TypeError, match="only floating-point and complex Tensors"):
+            Tensor(data, requires_grad=True, dtype=refused)
+    with pytest.raises(TypeError, match="this one has dtype bool"):
+        Tensor(True, requires_grad=True)
 
 
 def test_tensor_of_a_recorded_tensor_is_a_leaf():
