@@ -60,7 +60,8 @@ def publish_methods(cls: type, module: str, name: str) -> None:
 
     Declared functions among them that are public themselves are published after this.
     """
-    for attribute, value in vars(cls).items():
+    for attribute, entry in vars(cls).items():
+        value = entry.__func__ if isinstance(entry, classmethod) else entry
         if inspect.isfunction(value):
             value.__name__, value.__qualname__ = attribute, f"{name}.{attribute}"
             value.__module__ = module
