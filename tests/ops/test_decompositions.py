@@ -291,6 +291,18 @@ def test_norm(ord, axis):
     check_op(lambda a: linalg.norm(a, ord, axis, keepdims), reference, spaced(2, 2, 2), rtol=1e-11)
 
 
+@pytest.mark.parametrize("ord", [0, -1, -np.inf])
+def test_an_order_that_is_not_positive_is_refused(ord):
+    with pytest.raises(ValueError, match=rf"^norm: ord must be positive, got {ord}\.$"):
+        linalg.norm(lucid.ones(2), ord)
+
+
+def test_the_norm_of_zeros_has_gradient_zero():
+    x = Tensor(np.zeros((2, 3)), requires_grad=True)
+    linalg.norm(x, axis=1).sum().backward()
+    close(x.grad.numpy(), np.zeros((2, 3)))
+
+
 # --- Bare cases -------------------------------------------------------------------------------
 
 OF_SQUARE = {
