@@ -60,10 +60,7 @@ def cholesky(a: Operand) -> Tensor:
 @op
 @in_float32
 def det(a: Operand) -> Tensor:
-    """The determinant.
-
-    Of a singular matrix with more than three rows there is a gradient, but no second derivative:
-    it is NaN.
+    """The determinant. Of singular matrices too it has its gradient and second derivatives.
 
     Shape: (..., n, n) -> (...)
 
@@ -74,7 +71,9 @@ def det(a: Operand) -> Tensor:
     Tensor(-2.)
     """
     a = _square("det", a)
-    return jnp.linalg.det(a) if a.shape[-1] else jnp.ones(a.shape[:-2], a.dtype)
+    if a.shape[-1] == 0:
+        return jnp.ones(a.shape[:-2], a.dtype)
+    return jnp.linalg.det(a) if a.shape[-1] < 4 else _det(a)  # of small ones JAX has polynomials
 
 
 @op
@@ -255,6 +254,51 @@ def eig(a: Operand, eps: float = 1e-12) -> tuple[Tensor, Tensor]:
     Tensor([1., 1.])
     """
     return _eig(eps, _square("eig", a))
+
+
+# --- The determinant, which JAX differentiates by dividing by it ---------------------------------
+
+
+@jax.custom_jvp
+def _det(a: Array) -> Array:
+    return jnp.linalg.det(a)
+
+
+@_det.defjvp
+@_exactly
+def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (a,), (da,) = primals, tangents
+    return _det(a), jnp.trace(_adjugate(a) @ da, axis1=-2, axis2=-1)  # Jacobi's formula
+
+
+@jax.custom_jvp
+@_exactly
+def _adjugate(a: Array) -> Array:
+    """The determinant times the inverse, which singular matrices have too.
+
+    adj(u s v^H) = adj(v^H) adj(s) adj(u), where u and v^H are unitary and s is diagonal.
+    """
+    u, s, vh = jnp.linalg.svd(a)
+    phase = (jnp.linalg.det(u) * jnp.linalg.det(vh))[..., None, None]
+    others = ~jnp.eye(s.shape[-1], dtype=bool)
+    minors = jnp.prod(s[..., None, :], -1, where=others)
+    return phase * (_adjoint(vh) * minors[..., None, :]) @ _adjoint(u)
+
+
+@_adjugate.defjvp
+@_exactly
+def _(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (a,), (da,) = primals, tangents
+    u, s, vh = jnp.linalg.svd(a)
+    phase = (jnp.linalg.det(u) * jnp.linalg.det(vh))[..., None, None]
+    p = _adjoint(u) @ da @ _adjoint(vh)
+    # The minors of s + p to first order: on the diagonal p takes the place of another s, and off
+    # it that of the two which share its row and its column.
+    others = ~jnp.eye(s.shape[-1], dtype=bool)
+    pairs = others * jnp.prod(s[..., None, None, :], -1, where=others[:, None] & others)
+    on = jnp.sum(pairs * jnp.diagonal(p, axis1=-2, axis2=-1)[..., None, :], -1)
+    minors = jnp.where(others, -pairs * p, on[..., None])
+    return _adjugate(a), phase * (_adjoint(vh) @ minors @ _adjoint(u))
 
 
 # --- Singular values and eigenvalues, which JAX differentiates where all of them differ ---------
