@@ -1,10 +1,11 @@
 """Convolutions on CPU: lucid against PyTorch, plain JAX and the matrix products alone.
 
-    python tests/benchmarks/conv_transpose.py [--quick] [--rows NAME ...] [--markdown]
+    python tests/benchmarks/conv_transpose.py [--quick] [--rows NAME ...] [--drawn N] [--markdown]
 
 A row times the forward pass (f) and forward with both gradients (f+b, one compiled program). The
 contestants take turns in one process, see `timing`; the figures are the shortest times and their
 ratios. `--quick` compares the forward pass with PyTorch alone, and leaves out the matrix products.
+`--drawn` times random shapes, none of which was looked at when the lowerings were tuned.
 """
 
 from __future__ import annotations
@@ -87,6 +88,34 @@ ORDINARY = [
     Row("conv 1-D k5", (8, 64, 1024), 128, 5, 1, 2),
     Row("conv 3-D k3", (2, 32, 16, 16, 16), 32, 3, 1, 1),
 ]
+
+
+def drawn(count: int, transposed: bool, seed: int = 2026) -> list[Row]:
+    """Random rows of at most 2 GFLOP, and of at least what takes longer than a call."""
+    rng = np.random.default_rng(seed + transposed)
+    rows: list[Row] = []
+    while len(rows) < count:
+        batch, stride = int(2 ** rng.integers(0, 6)), int(rng.choice([1, 1, 2, 2, 2, 4]))
+        channels = [int(c) for c in rng.choice([3, 16, 24, 48, 64, 96, 128, 192, 256, 384], 2)]
+        depthwise = rng.random() < 0.2
+        kernel = int(rng.integers(1, 8)) if depthwise else int(rng.integers(1, 6))
+        size = int(2 ** rng.uniform(1, 6))
+        if depthwise:
+            channels[1] = channels[0]
+        groups = channels[0] if depthwise else 1
+        taps = batch * size**2 * kernel**2 // (1 if transposed else stride**2)
+        flops = 2 * taps * channels[0] * channels[1] // groups
+        if (
+            kernel >= stride
+            and 2e6 < flops < 2e9
+            and (transposed or size + 2 * (kernel // 2) >= kernel)
+        ):
+            shape = (batch, channels[0], size, size)
+            padding = (kernel - stride) // 2 if transposed else kernel // 2
+            name = f"{'x'.join(map(str, shape))} to {channels[1]} k{kernel} s{stride}"
+            name += " dw" if depthwise else ""
+            rows.append(Row(name, shape, channels[1], kernel, stride, padding, groups=groups))
+    return rows
 
 
 class Problem:
@@ -208,6 +237,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer rounds: under two minutes")
     parser.add_argument("--rows", nargs="*", help="only rows whose name contains one of these")
+    parser.add_argument("--drawn", type=int, help="so many random shapes in place of the rows")
     parser.add_argument("--lowering", help="force a CPU lowering")
     parser.add_argument("--markdown", action="store_true", help="print the table of the README")
     options = parser.parse_args()
@@ -215,6 +245,8 @@ def main() -> None:
 
     with force_lowering(options.lowering) if options.lowering else nullcontext():
         for title, rows in (("transposed", TRANSPOSED), ("ordinary", ORDINARY)):
+            if options.drawn:
+                rows = drawn(options.drawn, title == "transposed")
             if options.rows:
                 rows = [row for row in rows if any(part in row.name for part in options.rows)]
             figures: list[dict[str, float]] = []

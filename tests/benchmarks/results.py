@@ -1,8 +1,8 @@
 """Run benchmarks one after another and keep what they print in RESULTS.md, with machine and date.
 
-    python tests/benchmarks/results.py [NAME ...]
+    python tests/benchmarks/results.py [TITLE ...]
 
-Each has a section of its own there; those that are not named stay as they are. Run it while
+Each has a section of its own there; those whose titles are not given stay as they are. Run it while
 nothing else runs.
 """
 
@@ -19,15 +19,16 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "RESULTS.md"
-COMMANDS = {
-    "first_contact": ["--rounds", "2"],
-    "jit_step": [],
-    "eager": [],
-    "conv_transpose": ["--quick"],
-    "inference": [],
-    "training": [],
-    "recurrent": ["small"],
-    "decoder": [],
+COMMANDS = {  # by the title of the section
+    "First contact": "first_contact.py --rounds 2",
+    "Compiled steps": "jit_step.py",
+    "Whole models, training": "training.py",
+    "Whole models, inference": "inference.py",
+    "Convolutions": "conv_transpose.py --quick",
+    "Convolutions, drawn shapes": "conv_transpose.py --quick --drawn 40",
+    "Recurrent layers": "recurrent.py small",
+    "A decoder": "decoder.py",
+    "Eager execution": "eager.py",
 }
 HEAD = """# Results of the benchmarks
 
@@ -48,7 +49,7 @@ def machine() -> str:
 
 
 def section(name: str) -> str:
-    command = ["tests/benchmarks/" + name + ".py", *COMMANDS[name]]
+    command = ["tests/benchmarks/" + COMMANDS[name].split()[0], *COMMANDS[name].split()[1:]]
     ended = subprocess.run(
         [sys.executable, "-W", "ignore", *command],
         cwd=HERE.parent.parent,
