@@ -2,22 +2,24 @@
 
     python examples/decoder_digits.py
 
-Reads scikit-learn's digits, trains in the imperative style (forward, loss, backward, step), prints
-the loss at the start and at the end, and writes a picture with originals above reconstructions.
+Reads scikit-learn's digits, trains an imperative step (forward, loss, backward, step) as one
+compiled program, prints the loss at the start and at the end, and writes a picture with originals
+above reconstructions.
 """
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from digits import digits_at_32x32
 from matplotlib.image import imsave
-from tqdm import trange
+from support.digits import digits_at_32x32
+from support.script import flags, positive, train
 
 import lucid
 from lucid import Tensor, nn, optim
+from lucid.data import DataLoader, TensorDataset
 
 
 class Encoder(nn.Module):
@@ -63,19 +65,24 @@ def save_picture(path: Path, originals: np.ndarray, rebuilt: np.ndarray) -> None
     imsave(path, np.concatenate(rows), cmap="gray", vmin=0, vmax=1)
 
 
+def endless(loader: DataLoader) -> Iterator[Tensor]:
+    """Batches of images, epoch after epoch."""
+    while True:
+        for (images,) in loader:
+            yield images
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=500, help="training steps")
-    parser.add_argument("--batch", type=int, default=64, help="images in a step")
-    parser.add_argument("--latent", type=int, default=16, help="numbers that stand for a digit")
-    parser.add_argument("--seed", type=int, default=0, help="of initial values and batches")
-    parser.add_argument("--out", type=Path, default=Path("decoder_digits.png"), help="the picture")
+    parser = flags(__doc__, steps=500, batch=64, out="decoder_digits.png")
+    parser.add_argument("--latent", type=positive, default=16, help="numbers that make a digit")
     args = parser.parse_args()
 
-    lucid.random.seed(args.seed)
-    rng = np.random.default_rng(args.seed)
     images = digits_at_32x32()
-    train, held_out = images[:-100], images[-100:]
+    seen, held_out = images[:-100], images[-100:]
+    if args.batch > len(seen):
+        parser.error(f"argument --batch: there are {len(seen)} digits to learn from")
+    lucid.random.seed(args.seed)
+    batches = endless(DataLoader(TensorDataset(seen), args.batch, shuffle=True, drop_last=True))
 
     encoder, decoder = Encoder(args.latent), Decoder(args.latent)
     optimizer = optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=2e-3)
@@ -86,16 +93,15 @@ def main() -> None:
         first = criterion(decoder(encoder(x)), x).item()
     print(f"loss on held-out digits at the start: {first:.4f}")
 
-    progress = trange(args.steps, unit="step")
-    for step in progress:
-        x = Tensor(train[rng.integers(len(train), size=args.batch)])
-        loss = criterion(decoder(encoder(x)), x)
+    @lucid.jit
+    def train_step(x: Tensor) -> Tensor:
         optimizer.zero_grad()
+        loss = criterion(decoder(encoder(x)), x)
         loss.backward()
         optimizer.step()
-        if step == 0:
-            progress.unpause()  # the rate counts no compilation
-        progress.set_postfix(loss=f"{loss.item():.4f}")
+        return loss
+
+    train(args.steps, lambda: train_step(next(batches)))
 
     with lucid.no_grad():
         x = Tensor(held_out)

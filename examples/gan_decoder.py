@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from digits import split_digits
-from gan_figures import save_tiles, show_curves
-from gan_metrics import Judge
+from support.digits import split_digits
+from support.gan_figures import save_tiles, show_curves
+from support.gan_metrics import Judge
+from support.script import positive
 from tqdm import tqdm
 
 import lucid
@@ -283,15 +284,11 @@ def load_checkpoint(path: Path, parts: Mapping[str, Any]) -> list[list[float]]:
 # --- The script -------------------------------------------------------------------------------
 
 
-def positive(text: str) -> int:
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
-    return int(text)
-
-
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--loss", choices=LOSSES, default=LOSSES[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--loss", choices=LOSSES, default=LOSSES[0], help="what is trained for")
     parser.add_argument("--steps", type=positive, default=1200, help="training steps in all")
     parser.add_argument("--batch", type=positive, default=64, help="images in a step")
     parser.add_argument(
@@ -360,7 +357,6 @@ def report(training: Training, untrained: np.ndarray, args: argparse.Namespace) 
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse(argv)
-    args.out.mkdir(parents=True, exist_ok=True)
     try:
         training = Training(
             split_digits()[0],
@@ -379,8 +375,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             for name, lr in (("g_optimizer", args.g_lr), ("d_optimizer", args.d_lr)):
                 training.parts[name].param_groups[0]["lr"] = lr
             print(f"resumed from {training.checkpoint}")
+        args.out.mkdir(parents=True, exist_ok=True)
         train(training, args)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"{error}")
     except FloatingPointError as error:
         sys.exit(f"{error} The last good checkpoint: {training.checkpoint}.")

@@ -10,12 +10,11 @@ predictions.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 from matplotlib.image import imsave
-from tqdm import trange
+from support.script import flags, train
 
 import lucid
 from lucid import Tensor, nn, optim
@@ -111,12 +110,7 @@ def save_picture(path: Path, images: np.ndarray, truth: np.ndarray, predicted: n
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=200, help="training steps")
-    parser.add_argument("--batch", type=int, default=16, help="images in a step")
-    parser.add_argument("--seed", type=int, default=0, help="of initial values and images")
-    parser.add_argument("--out", type=Path, default=Path("unet_segmentation.png"), help="picture")
-    args = parser.parse_args()
+    args = flags(__doc__, steps=200, batch=16, out="unet_segmentation.png").parse_args()
 
     lucid.random.seed(args.seed)
     rng = np.random.default_rng(args.seed)
@@ -145,14 +139,14 @@ def main() -> None:
     print(f"mean IoU on held-out images at the start: {mean_iou(predicted, truth):.3f}")
 
     model.train()
-    progress = trange(args.steps, unit="step")
-    for step in progress:
+
+    def step() -> Tensor:
         images, labels = draw(rng, args.batch)
         loss = train_step(Tensor(images), Tensor(labels))
         scheduler.step()
-        if step == 0:
-            progress.unpause()  # the rate counts no compilation
-        progress.set_postfix(loss=f"{loss.item():.3f}")
+        return loss
+
+    train(args.steps, step)
 
     model.eval()
     predicted = scores(Tensor(held_out)).numpy().argmax(axis=1)

@@ -10,13 +10,12 @@ writes a picture: originals, reconstructions, draws from the prior, a walk from 
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
-from digits import digits_at_32x32
 from matplotlib.image import imsave
-from tqdm import trange
+from support.digits import digits_at_32x32
+from support.script import flags, positive, train
 
 import lucid
 import lucid.nn.functional as F
@@ -84,18 +83,14 @@ def save_picture(path: Path, model: VAE, originals: np.ndarray) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=1500, help="training steps")
-    parser.add_argument("--batch", type=int, default=64, help="images in a step")
-    parser.add_argument("--latent", type=int, default=8, help="numbers that stand for a digit")
-    parser.add_argument("--seed", type=int, default=0, help="of initial values, batches and codes")
-    parser.add_argument("--out", type=Path, default=Path("vae_digits.png"), help="the picture")
+    parser = flags(__doc__, steps=1500, batch=64, out="vae_digits.png")
+    parser.add_argument("--latent", type=positive, default=8, help="numbers that make a digit")
     args = parser.parse_args()
 
     lucid.random.seed(args.seed)
     rng = np.random.default_rng(args.seed)
     images = digits_at_32x32()
-    train, held_out = images[:-100], images[-100:]
+    seen, held_out = images[:-100], images[-100:]
 
     model = VAE(args.latent)
     optimizer = optim.Adam(model.parameters(), lr=2e-3)
@@ -115,13 +110,12 @@ def main() -> None:
 
     print(f"ELBO on held-out digits at the start: {held_out_elbo():.1f} nats per image")
 
-    progress = trange(args.steps, unit="step")
-    for step in progress:
-        loss = train_step(Tensor(train[rng.integers(len(train), size=args.batch)]))
+    def step() -> Tensor:
+        loss = train_step(Tensor(seen[rng.integers(len(seen), size=args.batch)]))
         scheduler.step()
-        if step == 0:
-            progress.unpause()  # the rate counts no compilation
-        progress.set_postfix(loss=f"{loss.item():.1f}")
+        return loss
+
+    train(args.steps, step)
 
     print(f"ELBO on held-out digits at the end:   {held_out_elbo():.1f} nats per image")
 

@@ -11,7 +11,6 @@ held-out sounds at the start and at the end, and writes a picture: waveforms and
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import matplotlib
@@ -19,7 +18,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from tqdm import trange
+from support.script import flags, train
 
 import lucid
 import lucid.nn.functional as F
@@ -115,12 +114,7 @@ def save_picture(path: Path, target: np.ndarray, made: np.ndarray) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=400, help="training steps")
-    parser.add_argument("--batch", type=int, default=8, help="sounds in a step")
-    parser.add_argument("--seed", type=int, default=0, help="of initial values and sounds")
-    parser.add_argument("--out", type=Path, default=Path("waveform_decoder.png"), help="picture")
-    args = parser.parse_args()
+    args = flags(__doc__, steps=400, batch=8, out="waveform_decoder.png").parse_args()
 
     lucid.random.seed(args.seed)
     rng = np.random.default_rng(args.seed)
@@ -148,14 +142,13 @@ def main() -> None:
     _, error = decode(Tensor(held_out), Tensor(targets))
     print(f"spectral error on held-out sounds at the start: {error.item():.3f}")
 
-    progress = trange(args.steps, unit="step")
-    for step in progress:
+    def step() -> Tensor:
         features, target = sounds(rng, args.batch, FRAMES)
         loss = train_step(Tensor(features), Tensor(target))
         scheduler.step()
-        if step == 0:
-            progress.unpause()  # the rate counts no compilation
-        progress.set_postfix(loss=f"{loss.item():.3f}")
+        return loss
+
+    train(args.steps, step)
 
     made, error = decode(Tensor(held_out), Tensor(targets))
     print(f"spectral error on held-out sounds at the end:   {error.item():.3f}")

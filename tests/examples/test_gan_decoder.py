@@ -34,7 +34,7 @@ def example(monkeypatch):
 @pytest.fixture
 def metrics(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "examples")
-    import gan_metrics
+    from support import gan_metrics
 
     return gan_metrics
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -61,4 +62,76 @@ def test_a_script_learns_and_draws(script, flags, figure, learned, tmp_path):
     )
     first, last = map(float, re.findall(rf"{figure} at the .*: +(-?[\d.]+)", run.stdout))
     assert learned(first, last), run.stdout
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+SCRIPTS = ("decoder_digits", "super_resolution", "unet_segmentation", "vae_digits")
+SCRIPTS += ("waveform_decoder", "gan_decoder")
+
+
+def called(script, *flags):
+    return subprocess.run(
+        [sys.executable, ROOT / "examples" / f"{script}.py", *flags],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_flags_are_refused_in_one_line_before_work_begins(script):
+    run = called(script, "--steps", "-3")
+    assert run.returncode == 2
+    said = f"{script}.py: error: argument --steps: must be at least 1, got -3"
+    assert run.stderr.splitlines()[-1] == said
+
+
+@pytest.mark.slow
+def test_a_picture_that_cannot_be_written_is_refused_before_work_begins(tmp_path):
+    run = called("decoder_digits", "--out", tmp_path / "absent" / "picture.png")
+    assert run.stderr.splitlines()[-1].endswith("absent/picture.png cannot be written")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_help_shows_the_defaults():
+    assert "training steps (default: 500)" in called("decoder_digits", "--help").stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_an_interrupt_ends_the_training_and_keeps_what_was_learned(tmp_path):
+    picture = tmp_path / "picture.png"
+    # A script that a shell starts in the background ignores interrupts; this one must not.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"import runpy; runpy.run_path({str(ROOT / 'examples' / 'decoder_digits.py')!r}, "
+        "run_name='__main__')"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "--steps", "1000000", "--out", str(picture)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "examples")))},
+    )
+    while "/1000000 [" not in (shown := process.stderr.read(200)) or " 0/1000000" in shown:
+        assert process.poll() is None, shown
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert re.search(r"stopped after \d+ of 1000000 steps", said)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_photographs_are_enlarged(tmp_path):
+    picture = tmp_path / "picture.png"
+    small = ["--steps", "60", "--batch", "4", "--size", "12", "--channels", "16", "--blocks", "1"]
+    run = called("super_resolution", *small, "--out", picture)
+    found = re.findall(r"^(\w+) +([\d.]+) +([\d.]+)$", run.stdout, flags=re.M)
+    psnr = {method: float(value) for method, value, _ in found}
+    assert psnr["nearest"] < psnr["bilinear"] < psnr["bicubic"] < psnr["learned"]
     assert picture.read_bytes().startswith(b"\x89PNG")
