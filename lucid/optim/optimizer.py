@@ -32,15 +32,18 @@ Loss = TypeVar("Loss")
 
 
 class Slot(NamedTuple):
-    """What a rule keeps for a parameter: an array like it, or one number, filled with `fill`."""
+    """What a rule keeps for a parameter: one or several arrays like it, or one number."""
 
     fill: float = 0.0
     scalar: bool = False
     integer: bool = False
+    rows: int | None = None  # how many arrays, behind a new first axis
 
     def shape(self, param: Array) -> tuple[int, ...]:
         """The shape of the array for `param`."""
-        return () if self.scalar else param.shape
+        if self.scalar:
+            return ()
+        return param.shape if self.rows is None else (self.rows, *param.shape)
 
     def dtype(self, param: Array) -> Any:
         """The dtype of the array for `param`: an integer, or what the rule computes in."""

@@ -101,6 +101,48 @@ def test_a_state_of_pytorch_is_gone_on_with(name, options, float64):
         np.testing.assert_allclose(a.numpy(), b.detach().numpy(), rtol=1e-12, atol=1e-12)
 
 
+def lbfgs_path(library, parameter, values, options, steps):
+    """What each step returned, the parameters behind it, and how often the loss was computed."""
+    x, y = (parameter(np.array(v)) for v in ([-1.2, 1.0], [[0.5], [2.0]]))
+    optimizer = library.optim.LBFGS([x, y], **options)
+    path = []
+    calls = [0]
+
+    def closure():
+        calls[0] += 1
+        optimizer.zero_grad()
+        a, b, c, d = x[0], x[1], y[0, 0], y[1, 0]
+        loss = 100 * (b - a**2) ** 2 + (1 - a) ** 2 + (c - d) ** 4 + (c * a - 1) ** 2 + d**2
+        loss.backward()
+        return loss
+
+    for _ in range(steps):
+        loss = optimizer.step(closure)
+        path.append([values(loss).item(), *values(x).ravel(), *values(y).ravel(), calls[0]])
+    return np.array(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        ({"line_search_fn": "strong_wolfe"}, 4),
+        ({"line_search_fn": "strong_wolfe", "max_iter": 3, "history_size": 2}, 12),
+        ({"line_search_fn": "strong_wolfe", "lr": 0.3, "max_iter": 4}, 6),
+        ({"line_search_fn": "strong_wolfe", "max_eval": 5}, 6),
+        ({"lr": 0.1, "max_iter": 5}, 8),
+        ({"lr": 0.05, "max_iter": 1, "history_size": 3}, 30),
+    ],
+)
+def test_lbfgs(options, steps, float64):
+    ours = lbfgs_path(lucid, nn.Parameter, lambda t: t.numpy(), options, steps)
+    theirs = lbfgs_path(
+        torch, lambda v: torch.nn.Parameter(torch.tensor(v)), lambda t: t.detach().numpy(),
+        options, steps,
+    )  # fmt: skip
+    np.testing.assert_array_equal(ours[:, -1], theirs[:, -1])  # the same points were looked at
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-9)
+
+
 # --- Schedulers -------------------------------------------------------------------------------
 
 
