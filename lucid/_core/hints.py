@@ -173,7 +173,6 @@ MODULE: Names = {
     "float": 'to("float32")',
     "half": 'to("float16")',
     "num_parameters": "count_parameters()",
-    "register_backward_hook": "register_full_backward_hook",
     "register_module": "add_module",
     "trainable_parameters": "parameters()",
     "trainable_variables": "parameters()",

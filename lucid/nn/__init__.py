@@ -8,6 +8,7 @@ from lucid.nn import (
     attention,
     blocks,
     cache,
+    class_decorators,
     containers,
     conv,
     distance,
@@ -35,6 +36,7 @@ from lucid.nn.activation import *
 from lucid.nn.attention import *
 from lucid.nn.blocks import *
 from lucid.nn.cache import *
+from lucid.nn.class_decorators import *
 from lucid.nn.containers import *
 from lucid.nn.conv import *
 from lucid.nn.distance import *
@@ -64,6 +66,7 @@ __all__ += activation.__all__
 __all__ += blocks.__all__
 __all__ += attention.__all__
 __all__ += cache.__all__
+__all__ += class_decorators.__all__
 __all__ += containers.__all__
 __all__ += conv.__all__
 __all__ += distance.__all__

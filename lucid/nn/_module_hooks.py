@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from lucid._core.backward import check_gradient
 from lucid._core.declaration import P, op
+from lucid._core.handle import Handle
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Operand
 
@@ -31,10 +33,21 @@ class ModuleHooks:
         self.forward: dict[int, Any] = {}
         self.backward_pre: dict[int, Any] = {}
         self.backward: dict[int, Any] = {}
+        self.output_grad: dict[int, Any] = {}
+        self.state_dict_pre: dict[int, Any] = {}
+        self.state_dict: dict[int, Any] = {}
+        self.load_pre: dict[int, Any] = {}
+        self.load_post: dict[int, Any] = {}
 
     def keys(self) -> tuple[int, ...]:
-        """What tells one set of hooks from another."""
-        return (*self.forward_pre, *self.forward, *self.backward_pre, *self.backward)
+        """What tells one set of hooks of a call from another."""
+        kinds = (self.forward_pre, self.forward, self.backward_pre, self.backward, self.output_grad)
+        return tuple(key for kind in kinds for key in kind)
+
+    def run(self, kind: str, *args: Any) -> None:
+        """Call the hooks of one kind, in their order."""
+        for hook in list(getattr(self, kind).values()):
+            hook(*args)
 
     def call(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """`module.forward(*args, **kwargs)` between the hooks."""
@@ -55,7 +68,99 @@ class ModuleHooks:
                 hook(module, args, kwargs, output) if with_kwargs else hook(module, args, output)
             )
             output = output if changed is None else changed
+        if self.output_grad and isinstance(output, Tensor) and output.requires_grad:
+            (output,) = _identity(output)  # which no other call and no leaf shares
+            for hook in list(self.output_grad.values()):
+                output.register_hook(functools.partial(hook, output.detach()))
         return output if backward is None else backward.leave(output)
+
+
+class Hooked:
+    """What registers hooks; mixed into Module."""
+
+    _hooks: ModuleHooks | None  # None until one is registered, so that a plain call is plain
+
+    def register_forward_pre_hook(self, hook: Hook, *, with_kwargs: bool = False) -> Handle:
+        """Call `hook(module, args)` before `forward`; what it returns takes the arguments' place.
+
+        Args:
+            with_kwargs: call `hook(module, args, kwargs)`, which returns both or None.
+        """
+        return Handle(self._hook_registry().forward_pre, (hook, with_kwargs))
+
+    def register_forward_hook(self, hook: Hook, *, with_kwargs: bool = False) -> Handle:
+        """Call `hook(module, args, output)` after `forward`; its result takes the output's place.
+
+        Args:
+            with_kwargs: call `hook(module, args, kwargs, output)`.
+        """
+        return Handle(self._hook_registry().forward, (hook, with_kwargs))
+
+    def register_full_backward_pre_hook(self, hook: BackwardPreHook) -> Handle:
+        """Call `hook(module, grad_output)` before the Module's backward pass.
+
+        What it returns takes the place of `grad_output`, a tuple with a gradient per output.
+        """
+        return Handle(self._hook_registry().backward_pre, hook)
+
+    def register_full_backward_hook(self, hook: BackwardHook) -> Handle:
+        """Call `hook(module, grad_input, grad_output)` after the Module's backward pass.
+
+        What it returns takes the place of `grad_input`, a tuple with a gradient per input.
+        """
+        return Handle(self._hook_registry().backward, hook)
+
+    def register_backward_hook(self, hook: Callable[[Tensor, Tensor], Tensor | None]) -> Handle:
+        """Call `hook(output, grad)` when the gradient of an output that is one Tensor is known.
+
+        What it returns takes the place of `grad`. This is lucid 2's form; PyTorch's hook of this
+        name is `register_full_backward_hook`.
+
+        >>> layer = nn.Linear(2, 1)
+        >>> handle = layer.register_backward_hook(lambda output, grad: print(grad))
+        >>> layer(lucid.ones(1, 2)).backward()
+        Tensor([[1.]])
+        """
+        return Handle(self._hook_registry().output_grad, hook)
+
+    def register_state_dict_pre_hook(self, hook: Callable[[Any, str, bool], Any]) -> Handle:
+        """Call `hook(module, prefix, keep_vars)` before this Module adds to a `state_dict`."""
+        return Handle(self._hook_registry().state_dict_pre, hook)
+
+    def register_state_dict_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call `hook(module, state_dict, prefix, keep_vars)` after this Module added to it.
+
+        The hook may change the dictionary.
+
+        >>> layer = nn.Linear(2, 1)
+        >>> handle = layer.register_state_dict_hook(lambda module, state, *_: state.pop("bias"))
+        >>> list(layer.state_dict())
+        ['weight']
+        """
+        return Handle(self._hook_registry().state_dict, hook)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call `hook(module, state_dict, strict)` before `load_state_dict` of this Module.
+
+        The hook may change the dictionary, which is a copy.
+
+        >>> layer = nn.Linear(2, 1, bias=False)
+        >>> handle = layer.register_load_state_dict_pre_hook(
+        ...     lambda module, state, strict: state.update(weight=state.pop("w"))
+        ... )
+        >>> layer.load_state_dict({"w": lucid.ones(1, 2)})
+        IncompatibleKeys(missing_keys=[], unexpected_keys=[])
+        """
+        return Handle(self._hook_registry().load_pre, hook)
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call `hook(module, missing_keys, unexpected_keys, strict)` after `load_state_dict`."""
+        return Handle(self._hook_registry().load_post, hook)
+
+    def _hook_registry(self) -> ModuleHooks:
+        if self._hooks is None:
+            self._hooks = ModuleHooks()
+        return self._hooks
 
 
 @op

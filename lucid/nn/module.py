@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self, cast
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self, cast
 
 import jax
 
 from lucid._core import arrays, epoch, hints
 from lucid._core.declaration import P, Result
 from lucid._core.errors import locate
-from lucid._core.handle import Handle
 from lucid._core.mode import lock, state
 from lucid._core.op import is_inexact
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Array, Device, DType
-from lucid.nn._module_hooks import BackwardHook, BackwardPreHook, Forward, Hook, ModuleHooks
+from lucid.nn._module_hooks import Forward, Hooked
 from lucid.nn._state import IncompatibleKeys, load_state
+from lucid.nn._traversal import Traversal
 from lucid.nn.parameter import Buffer, Parameter
 
 __all__ = ["Module"]
@@ -25,7 +26,7 @@ __all__ = ["Module"]
 TYPE_CHECKING = False  # defined here: checkers take it as true, editors see the form that runs
 
 
-class Module:
+class Module(Traversal, Hooked):
     """Base of all layers: owns Parameters, Buffers and other Modules, and computes `forward`.
 
     Assigning a Parameter, a Buffer or a Module to an attribute registers it. Names, order and
@@ -49,7 +50,8 @@ class Module:
     _modules: dict[str, Module | None]
     _transient: set[str]  # names of buffers that stay out of the state_dict
     _derived: dict[str, Callable[[Any], Tensor]]  # attributes that are computed when read
-    _hooks: ModuleHooks | None  # None until one is registered, so that a plain call is plain
+    _unsaved: ClassVar[frozenset[str]] = frozenset()  # see `set_state_dict_pass_attr`
+    device: str | Device  # where the first Parameter or Buffer lies; a subclass may set its own
 
     def __init__(self) -> None:
         if state.trace is not None:
@@ -118,6 +120,17 @@ class Module:
         else:
             object.__setattr__(self, name, value)
 
+    def setattr_raw(self, name: str, value: Any) -> None:
+        """Set an attribute without registering it, whatever it is.
+
+        >>> net = nn.Module()
+        >>> net.setattr_raw("teacher", nn.Linear(2, 1))
+        >>> list(net.parameters())
+        []
+        """
+        self._forget(name)
+        object.__setattr__(self, name, value)
+
     def _set_buffer(self, name: str, value: Any) -> None:
         buffer = self._buffers[name]
         if value is None or buffer is None:
@@ -167,6 +180,9 @@ class Module:
                 return registry[name]
         if name in self._derived:
             return self._derived[name](self)
+        if name == "device":
+            first = next(itertools.chain(self.parameters(), self.buffers()), None)
+            return (Tensor(0.0) if first is None else first).device
         raise hints.missing(type(self).__name__, hints.MODULE, name, self)
 
     def __delattr__(self, name: str) -> None:
@@ -232,97 +248,23 @@ class Module:
         }
         self._forget(name, but=registries[kind])
 
-    # --- Traversal ---
-
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This Module and all below it, each once, with dotted names."""
-        seen: set[int] = set()
-        stack: list[tuple[str, Module]] = [(prefix, self)]
-        while stack:
-            name, module = stack.pop()
-            if id(module) in seen:
-                continue
-            seen.add(id(module))
-            yield name, module
-            below = [
-                (f"{name}.{key}" if name else key, child)
-                for key, child in module._modules.items()
-                if child is not None
-            ]
-            stack.extend(reversed(below))
-
-    def modules(self) -> Iterator[Module]:
-        """This Module and all below it, each once."""
-        return (module for _, module in self.named_modules())
-
-    def named_children(self) -> Iterator[tuple[str, Module]]:
-        """The Modules that this one owns itself, each once, with their names."""
-        seen: set[int] = set()
-        for name, module in self._modules.items():
-            if module is not None and id(module) not in seen:
-                seen.add(id(module))
-                yield name, module
-
-    def children(self) -> Iterator[Module]:
-        """The Modules that this one owns itself, each once."""
-        return (module for _, module in self.named_children())
-
-    def named_parameters(
-        self, prefix: str = "", recurse: bool = True
-    ) -> Iterator[tuple[str, Parameter]]:
-        """The Parameters, each once, with dotted names; without those of Modules below if told."""
-        return self._named("_parameters", prefix, recurse)
-
-    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """The Parameters, each once."""
-        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
-
-    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Buffer]]:
-        """The Buffers, each once, with dotted names; without those of Modules below if told."""
-        return self._named("_buffers", prefix, recurse)
-
-    def buffers(self, recurse: bool = True) -> Iterator[Buffer]:
-        """The Buffers, each once."""
-        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
-
-    def _named(self, registry: str, prefix: str, recurse: bool) -> Iterator[tuple[str, Any]]:
-        seen: set[int] = set()
-        for module_name, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
-            for name, value in getattr(module, registry).items():
-                if value is not None and id(value) not in seen:
-                    seen.add(id(value))
-                    yield f"{module_name}.{name}" if module_name else name, value
-
-    def get_submodule(self, target: str) -> Module:
-        """The Module under a dotted name; this one for "".
-
-        Raises:
-            AttributeError: there is none.
-        """
-        module: Any = self
-        for name in target.split(".") if target else ():
-            module = getattr(module, name)
-            if not isinstance(module, Module):
-                raise AttributeError(f'"{name}" in "{target}" is no Module.')
-        return module
-
-    def get_parameter(self, target: str) -> Parameter:
-        """The Parameter under a dotted name.
-
-        Raises:
-            AttributeError: there is none.
-        """
-        path, _, name = target.rpartition(".")
-        value = getattr(self.get_submodule(path), name)
-        if not isinstance(value, Parameter):
-            raise AttributeError(f'"{target}" is no Parameter.')
-        return value
-
-    def count_parameters(self, recurse: bool = True) -> int:
-        """The number of values in all Parameters."""
-        return sum(parameter.size for parameter in self.parameters(recurse))
-
     # --- Modes and conversion ---
+
+    def reset_parameters(self) -> None:
+        """Give all Parameters their first values again, drawn anew.
+
+        Each layer says how its own are drawn; a class that does not has zeros put into its own.
+
+        >>> net = nn.Sequential(nn.Linear(2, 1), nn.ReLU())
+        >>> before = net[0].weight.detach()
+        >>> net.reset_parameters()
+        >>> bool((net[0].weight != before).all())
+        True
+        """
+        for parameter in self.parameters(recurse=False):
+            parameter.zero()
+        for module in self.children():
+            module.reset_parameters()
 
     def train(self, mode: bool = True) -> Self:
         """Set training mode here and below; it changes layers such as dropout."""
@@ -352,19 +294,22 @@ class Module:
         fn(self)
         return self
 
-    def to(self, target: str | Device | DType) -> Self:
+    def to(self, device: str | Device | DType) -> Self:
         """Move Parameters and Buffers to a device, or convert the floating-point ones to a dtype.
+
+        Args:
+            device: a device, or a dtype in its place.
 
         >>> nn.Linear(2, 1).to("bfloat16").weight.dtype
         dtype(bfloat16)
         """
-        device = arrays.find_device(target) if arrays.is_device(target) else None
-        if device is None and not is_inexact(dtype := arrays.canonical_dtype(cast(DType, target))):
+        place = arrays.find_device(device) if arrays.is_device(device) else None
+        if place is None and not is_inexact(dtype := arrays.canonical_dtype(cast(DType, device))):
             raise TypeError(f"to: Parameters are floating-point numbers, not {dtype}.")
 
         def convert(array: Array) -> Array:
-            if device is not None:
-                return jax.device_put(array, device)
+            if place is not None:
+                return jax.device_put(array, place)
             return array.astype(dtype) if is_inexact(array.dtype) else array
 
         for tensor in (*self.parameters(), *self.buffers()):
@@ -391,22 +336,31 @@ class Module:
         ['weight', 'bias']
         """
         state = OrderedDict() if destination is None else destination
+        if self._hooks is not None:
+            self._hooks.run("state_dict_pre", self, prefix, keep_vars)
         with lock:  # all of one step
             self._add_state(state, prefix, keep_vars)
+        if self._hooks is not None:
+            self._hooks.run("state_dict", self, state, prefix, keep_vars)
         return state
 
     def _add_state(self, state: OrderedDict[str, Any], prefix: str, keep_vars: bool) -> None:
         own: dict[str, Tensor | None] = {**self._parameters}
         own.update((n, b) for n, b in self._buffers.items() if n not in self._transient)
         for name, value in own.items():
-            if value is not None:
+            if value is not None and name not in self._unsaved:
                 state[prefix + name] = value if keep_vars else value.detach()
         for name, module in self._modules.items():
-            if module is not None:
+            if module is not None and name not in self._unsaved:
                 module.state_dict(state, f"{prefix}{name}.", keep_vars)
 
     def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True
+        self,
+        state_dict: Mapping[str, Any],
+        strict: bool = True,
+        *,
+        verbose: bool = False,
+        progress_desc: str | None = None,
     ) -> IncompatibleKeys:
         """Set Parameters and Buffers from a `state_dict`; their dtype and device stay.
 
@@ -416,6 +370,8 @@ class Module:
             state_dict: values by name: Tensors, arrays of NumPy, JAX and PyTorch, or whatever else
                 a Tensor can be made of.
             strict: whether the names must be exactly those of `self.state_dict()`.
+            verbose: print how many Tensors were set.
+            progress_desc: what that line begins with; the name of the class by default.
 
         Returns:
             The names that were missing and those that were unexpected; none if `strict`.
@@ -428,42 +384,17 @@ class Module:
         >>> a.load_state_dict(b.state_dict())
         IncompatibleKeys(missing_keys=[], unexpected_keys=[])
         """
-        return load_state(type(self).__name__, self.state_dict(keep_vars=True), state_dict, strict)
-
-    def register_forward_pre_hook(self, hook: Hook, *, with_kwargs: bool = False) -> Handle:
-        """Call `hook(module, args)` before `forward`; what it returns takes the arguments' place.
-
-        Args:
-            with_kwargs: call `hook(module, args, kwargs)`, which returns both or None.
-        """
-        return Handle(self._hook_registry().forward_pre, (hook, with_kwargs))
-
-    def register_forward_hook(self, hook: Hook, *, with_kwargs: bool = False) -> Handle:
-        """Call `hook(module, args, output)` after `forward`; its result takes the output's place.
-
-        Args:
-            with_kwargs: call `hook(module, args, kwargs, output)`.
-        """
-        return Handle(self._hook_registry().forward, (hook, with_kwargs))
-
-    def register_full_backward_pre_hook(self, hook: BackwardPreHook) -> Handle:
-        """Call `hook(module, grad_output)` before the Module's backward pass.
-
-        What it returns takes the place of `grad_output`, a tuple with a gradient per output.
-        """
-        return Handle(self._hook_registry().backward_pre, hook)
-
-    def register_full_backward_hook(self, hook: BackwardHook) -> Handle:
-        """Call `hook(module, grad_input, grad_output)` after the Module's backward pass.
-
-        What it returns takes the place of `grad_input`, a tuple with a gradient per input.
-        """
-        return Handle(self._hook_registry().backward, hook)
-
-    def _hook_registry(self) -> ModuleHooks:
-        if self._hooks is None:
-            self._hooks = ModuleHooks()
-        return self._hooks
+        if self._hooks is not None:
+            state_dict = OrderedDict(state_dict)  # which the hooks may change
+            self._hooks.run("load_pre", self, state_dict, strict)
+        own = {n: t for n, t in self.state_dict(keep_vars=True).items() if isinstance(t, Tensor)}
+        passed = load_state(type(self).__name__, own, state_dict, strict)
+        if verbose:
+            loaded = sum(name not in passed.unexpected_keys for name in state_dict)
+            print(f"{progress_desc or type(self).__name__}: {loaded} of {len(own)} Tensors set.")
+        if self._hooks is not None:
+            self._hooks.run("load_post", self, *passed, strict)
+        return passed
 
     def _snapshot(self) -> dict[str, Any]:
         """All that a compiled program depends on, apart from the values of Tensors."""

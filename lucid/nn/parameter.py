@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from lucid._core.tensor import Tensor, register_pytree
 from lucid._core.typing import Device, DType
 
@@ -22,6 +24,9 @@ class Parameter(Tensor):
         dtype: as for `Tensor`.
         device: as for `Tensor`.
 
+    Raises:
+        TypeError: `requires_grad` is no truth value, or as for `Tensor`.
+
     >>> nn.Parameter([1.0, 2.0])
     Parameter([1., 2.])
     """
@@ -35,6 +40,10 @@ class Parameter(Tensor):
         dtype: DType = None,
         device: str | Device | None = None,
     ) -> None:
+        if not isinstance(requires_grad, (bool, np.bool_)):  # lucid 2 has dtype in its place
+            raise TypeError(
+                f"Parameter: requires_grad is True or False, got {requires_grad!r}; name dtype=."
+            )
         super().__init__(data, requires_grad, dtype=dtype, device=device)
 
 
