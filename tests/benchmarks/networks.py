@@ -1,6 +1,6 @@
 """The networks of the benchmarks, once for every library that spells its layers like PyTorch.
 
-`nn` is `lucid.nn` or `torch.nn`; only argument names that both share are used.
+`nn` is `lucid.nn` or `torch.nn`; argument names that both share are used.
 """
 
 from __future__ import annotations
@@ -132,6 +132,18 @@ def resnet50(nn: Any, classes: int = 1000) -> Any:
     return nn.Sequential(*layers)
 
 
+def transformer(nn: Any, size: int = 256, layers: int = 6) -> Any:
+    """An encoder (Vaswani et al., arXiv:1706.03762) of six layers, and maps to it and from it.
+
+    It drops nothing, so that all libraries compute the same.
+    """
+    # The one argument that is not shared: here the first axis is the batch without being told.
+    first = {"batch_first": True} if nn.__name__ == "torch.nn" else {}
+    layer = nn.TransformerEncoderLayer(size, 8, 4 * size, 0.0, **first)
+    encoder = nn.TransformerEncoder(layer, layers)
+    return nn.Sequential(nn.Linear(64, size), encoder, nn.Linear(size, 64))
+
+
 class Network(NamedTuple):
     """A network of the benchmarks and what it takes."""
 
@@ -145,4 +157,5 @@ NETWORKS = {
     "U-Net": Network(unet, (3, 64, 64)),
     "ResNet-50": Network(resnet50, (3, 64, 64)),
     "HiFi-GAN generator": Network(vocoder, (80, 32)),
+    "Transformer": Network(transformer, (128, 64)),
 }

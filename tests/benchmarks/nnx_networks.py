@@ -1,4 +1,4 @@
-"""ResNet-50 and its training step in Flax NNX, channels last as its users write them."""
+"""Networks and their training steps in Flax NNX; pictures have their channels last there."""
 
 from __future__ import annotations
 
@@ -76,3 +76,36 @@ def resnet50_step(batch: int, size: int) -> Callable[[], float]:
         return loss
 
     return lambda: step(model, optimizer, x, y).item()
+
+
+class EncoderLayer(nnx.Module):
+    def __init__(self, size: int, rngs: nnx.Rngs) -> None:
+        self.attention = nnx.MultiHeadAttention(8, size, decode=False, rngs=rngs)
+        self.up = nnx.Linear(size, 4 * size, rngs=rngs)
+        self.down = nnx.Linear(4 * size, size, rngs=rngs)
+        self.norm1 = nnx.LayerNorm(size, rngs=rngs)
+        self.norm2 = nnx.LayerNorm(size, rngs=rngs)
+
+    def __call__(self, x: Any) -> Any:
+        x = self.norm1(x + self.attention(x))
+        return self.norm2(x + self.down(nnx.relu(self.up(x))))
+
+
+def transformer_step(batch: int, length: int, size: int = 256) -> Callable[[], float]:
+    """`networks.transformer`, and a jitted step as in training.py."""
+    rngs = nnx.Rngs(0)
+    model = nnx.Sequential(
+        nnx.Linear(64, size, rngs=rngs),
+        *(EncoderLayer(size, rngs) for _ in range(6)),
+        nnx.Linear(size, 64, rngs=rngs),
+    )
+    optimizer = nnx.Optimizer(model, optax.sgd(1e-3, momentum=0.9), wrt=nnx.Param)
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((batch, length, 64)), "float32")
+
+    @nnx.jit
+    def step(model: Any, optimizer: Any, x: Any) -> Any:
+        loss, grads = nnx.value_and_grad(lambda model: (model(x) ** 2).mean())(model)
+        optimizer.update(model, grads)
+        return loss
+
+    return lambda: step(model, optimizer, x).item()
