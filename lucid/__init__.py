@@ -63,7 +63,7 @@ from lucid.typed import *
 
 if TYPE_CHECKING:  # an import does without them: see `publish` below
     from lucid import data, einops, func, linalg, onnx, utils
-    from lucid._core.jit import compile, jit
+    from lucid._core.jit import JITFunction, JITModule, compile, jit
     from lucid._export import export, load_exported
     from lucid.serialization import load, save
 
@@ -88,6 +88,8 @@ __all__ = [
     "Int16",
     "Int32",
     "Int64",
+    "JITFunction",
+    "JITModule",
     "JitError",
     "Long",
     "Numeric",

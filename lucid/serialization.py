@@ -36,7 +36,7 @@ _LARGEST_RATIO, _LITTLE = 10, 2**24
 _PER_TENSOR, _PER_MARK = 3500, {b"[": 88, b"{": 88, b'"': 30, b",": 36}
 
 
-def save(obj: Any, path: str | os.PathLike[str]) -> Path:
+def save(obj: Any, path: str | os.PathLike[str], safetensors: bool = False) -> Path:
     """Write a Tensor, a state_dict, or a nested checkpoint of both, whole or not at all.
 
     A Module, an optimizer or whatever else has a `state_dict` is written as that. So one call
@@ -52,9 +52,10 @@ def save(obj: Any, path: str | os.PathLike[str]) -> Path:
         obj: Tensors, arrays, numbers, strings, None, what has a `state_dict`, and dictionaries,
             lists and tuples of them.
         path: ends in `.npz` or `.safetensors`.
+        safetensors: write to `path` with the suffix `.safetensors`, whatever its own is.
 
     Returns:
-        The path.
+        The path of the file.
 
     Raises:
         ValueError: the suffix is another one, `obj` holds itself, or `load` would refuse the file
@@ -69,7 +70,7 @@ def save(obj: Any, path: str | os.PathLike[str]) -> Path:
     >>> lucid.load(path)["epoch"]
     3
     """
-    path = Path(path)
+    path = Path(path).with_suffix(".safetensors") if safetensors else Path(path)
     suffix = _suffix(path)
     arrays: dict[str, Any] = {}
     try:

@@ -215,3 +215,12 @@ def test_files_of_pytorch_are_named_and_the_way_too(call, tmp_path):
         "lucid.load."
     )
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["x.safetensors", "x.npz", "x", "x.lcd"])
+def test_safetensors_by_argument(name, tmp_path):
+    pytest.importorskip("safetensors")
+    path = lucid.save({"w": Tensor([1.0, 2.0])}, tmp_path / name, safetensors=True)
+    assert path == tmp_path / "x.safetensors"
+    assert [p.name for p in tmp_path.iterdir()] == ["x.safetensors"]
+    assert lucid.load(path)["w"].tolist() == [1.0, 2.0]

@@ -139,6 +139,16 @@ class Jitted(Generic[P, R]):
     def __repr__(self) -> str:
         return f"lucid.jit({self._fn!r})"
 
+    def invalidate_cache(self) -> None:
+        """Forget all programs, so that the next call traces anew.
+
+        >>> double = lucid.jit(lambda x: x * 2)
+        >>> double(lucid.ones(1)), double.invalidate_cache(), double.cache_info().programs
+        (Tensor([2.]), None, 0)
+        """
+        with self._lock:
+            self._programs.clear()
+
     def cache_info(self) -> CacheInfo:
         """How many calls found a program, how many had to trace one, and how many are kept."""
         kept = sum(map(len, self._programs.values()))
@@ -362,8 +372,11 @@ def jit(
     return Jitted(fn, donate, static_argnames, max_cache_entries)
 
 
+JITFunction = JITModule = Jitted  # lucid 2's names
+
+
 def compile(target: Callable[P, R], *, max_cache_entries: int = 8) -> Jitted[P, R]:
-    """lucid 2's name for `jit(target)`.
+    """lucid 2's name for `jit(target)`; its `JITFunction` and `JITModule` are one class here.
 
     >>> lucid.compile(nn.Linear(3, 1))(lucid.zeros(2, 3)).shape
     (2, 1)

@@ -9,6 +9,7 @@ from lucid.nn import (
     blocks,
     cache,
     class_decorators,
+    constrained,
     containers,
     conv,
     distance,
@@ -37,6 +38,7 @@ from lucid.nn.attention import *
 from lucid.nn.blocks import *
 from lucid.nn.cache import *
 from lucid.nn.class_decorators import *
+from lucid.nn.constrained import *
 from lucid.nn.containers import *
 from lucid.nn.conv import *
 from lucid.nn.distance import *
@@ -67,6 +69,7 @@ __all__ += blocks.__all__
 __all__ += attention.__all__
 __all__ += cache.__all__
 __all__ += class_decorators.__all__
+__all__ += constrained.__all__
 __all__ += containers.__all__
 __all__ += conv.__all__
 __all__ += distance.__all__

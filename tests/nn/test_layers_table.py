@@ -203,6 +203,17 @@ LAYERS = [
             (nn.DepthSeparableConv3d, VOLUME, 3),
         )
     ),
+    *(
+        Layer(
+            lambda layer=layer: layer(3, 4, 3, constraint="unit_l2"),
+            (shape,),
+            {"weight": (4, 3, *(3,) * rank), "bias": (4,)},
+        )
+        for layer, shape, rank in (
+            (nn.ConstrainedConv1d, LINE, 1), (nn.ConstrainedConv2d, IMAGE, 2),
+            (nn.ConstrainedConv3d, VOLUME, 3),
+        )
+    ),
     Layer(
         lambda: nn.SEModule(3, 1),
         (IMAGE,),

@@ -10,6 +10,8 @@ from lucid.nn.parametrizations import (
     spectral_norm,
     weight_norm,
 )
+from lucid.nn.utils.by_name import get_activation_from_name, get_activation_module_from_name
+from lucid.nn.utils.chunking import apply_chunking_to_forward
 from lucid.nn.utils.clip import clip_grad_norm, clip_grad_value, get_total_norm, grad_norm
 from lucid.nn.utils.convert import parameters_to_vector, vector_to_parameters
 
@@ -18,8 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EMA",
+    "apply_chunking_to_forward",
     "clip_grad_norm",
     "clip_grad_value",
+    "get_activation_from_name",
+    "get_activation_module_from_name",
     "get_total_norm",
     "grad_norm",
     "parameters_to_vector",
