@@ -51,7 +51,11 @@ class CacheInfo(NamedTuple):
 
 
 class Jitted(Generic[P, R]):
-    """An imperative function, method or Module that runs as compiled programs; see `jit`."""
+    """An imperative function, method or Module that runs as compiled programs; see `jit`.
+
+    >>> isinstance(lucid.jit(nn.Linear(2, 1)), lucid.JITModule)
+    True
+    """
 
     def __init__(
         self,
