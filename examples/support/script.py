@@ -27,7 +27,9 @@ def new_file(text: str) -> Path:
     return path
 
 
-def flags(about: str, steps: int, batch: int, out: str) -> argparse.ArgumentParser:
+def flags(
+    about: str, steps: int, batch: int, out: str, result: str = "the picture"
+) -> argparse.ArgumentParser:
     """The flags that all scripts take, with their defaults."""
     parser = argparse.ArgumentParser(
         description=about.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
@@ -35,7 +37,7 @@ def flags(about: str, steps: int, batch: int, out: str) -> argparse.ArgumentPars
     parser.add_argument("--steps", type=positive, default=steps, help="training steps")
     parser.add_argument("--batch", type=positive, default=batch, help="examples in a step")
     parser.add_argument("--seed", type=int, default=0, help="of all random numbers")
-    parser.add_argument("--out", type=new_file, default=Path(out), help="the picture")
+    parser.add_argument("--out", type=new_file, default=Path(out), help=result)
     return parser
 
 

@@ -66,7 +66,7 @@ def test_a_script_learns_and_draws(script, flags, figure, learned, tmp_path):
 
 
 SCRIPTS = ("decoder_digits", "super_resolution", "unet_segmentation", "vae_digits")
-SCRIPTS += ("waveform_decoder", "gan_decoder")
+SCRIPTS += ("waveform_decoder", "gan_decoder", "character_model")
 
 
 def called(script, *flags):
@@ -135,3 +135,42 @@ def test_photographs_are_enlarged(tmp_path):
     psnr = {method: float(value) for method, value, _ in found}
     assert psnr["nearest"] < psnr["bilinear"] < psnr["bicubic"] < psnr["learned"]
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+SMALL_WRITER = ["--steps", "60", "--size", "32", "--layers", "1"]
+
+
+@pytest.mark.slow
+def test_a_text_of_200_characters_takes_two_programs(tmp_path):
+    text = tmp_path / "text.txt"
+    run = called("character_model", *SMALL_WRITER, "--count", "200", "--out", text)
+    first, last = map(float, re.findall(r"held-out text at the .*: +([\d.]+)", run.stdout))
+    assert first > 4.5 and last < 4.2  # each of 30 characters alike: 4.9 bits
+    assert "programs compiled to write 200 characters: 2\n" in run.stdout
+    assert re.search(r"^characters a second: [1-9]", run.stdout, flags=re.M)
+    written = text.read_text()
+    assert re.fullmatch(r"the value of [ ',.a-z]{200}\n", written)
+    assert written in run.stdout
+
+
+@pytest.mark.slow
+def test_pytorch_writes_the_same(tmp_path):
+    pytest.importorskip("torch")
+    run = called("character_model", *SMALL_WRITER, "--compare", "--out", tmp_path / "text.txt")
+    assert re.search(r"^characters a second with PyTorch: [1-9]", run.stdout, flags=re.M)
+    assert "of the most likely characters both write the same: 100%\n" in run.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "flags, said",
+    [
+        (("--count", "220"), "--beginning and --count must have 1 to 224 characters together"),
+        (("--beginning", ""), "--beginning and --count must have 1 to 224 characters together"),
+        (("--size", "20"), "argument --size: must be a multiple of 8, got 20"),
+    ],
+)
+def test_a_text_that_the_model_cannot_write_is_refused(flags, said):
+    run = called("character_model", *flags)
+    assert run.returncode == 2
+    assert run.stderr.splitlines()[-1] == f"character_model.py: error: {said}"
