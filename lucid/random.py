@@ -393,7 +393,7 @@ def randint(
 
 def permutation(
     n: int,
-    dtype: DType = None,
+    dtype: DType = int,
     requires_grad: bool = False,
     keep_grad: bool = False,
     device: str | Device | None = None,

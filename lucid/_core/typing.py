@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict
 import jax
 import numpy as np
 
+from lucid._core.dtypes import Numeric
+
 if TYPE_CHECKING:
-    from lucid._core.dtypes import Numeric
     from lucid._core.tensor import Tensor
 
     class Device(Protocol):
