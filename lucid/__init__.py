@@ -9,27 +9,6 @@ from typing import TYPE_CHECKING
 
 from lucid import _einops, autograd, error, nn, optim, random, typed, types
 from lucid._core import growth, waiting
-from lucid._core.dtypes import (
-    BFloat16,
-    Bool,
-    Char,
-    Complex,
-    Complex64,
-    Double,
-    Float,
-    Float16,
-    Float32,
-    Float64,
-    Half,
-    Int,
-    Int8,
-    Int16,
-    Int32,
-    Int64,
-    Long,
-    Numeric,
-    Short,
-)
 from lucid._core.errors import BackwardError, DeviceMismatchError, JitError, UnknownDeviceError
 from lucid._core.flops import count_flops, flops_enabled
 from lucid._core.gate import apply
@@ -60,6 +39,7 @@ from lucid.ops.reduce import *
 from lucid.ops.shape import *
 from lucid.random import rand, randn
 from lucid.typed import *
+from lucid.types import *
 
 if TYPE_CHECKING:  # an import does without them: see `publish` below
     from lucid import data, einops, func, linalg, onnx, utils
@@ -70,30 +50,11 @@ if TYPE_CHECKING:  # an import does without them: see `publish` below
 newaxis = None
 
 __all__ = [
-    "BFloat16",
     "BackwardError",
-    "Bool",
-    "Char",
-    "Complex",
-    "Complex64",
     "DeviceMismatchError",
-    "Double",
-    "Float",
-    "Float16",
-    "Float32",
-    "Float64",
-    "Half",
-    "Int",
-    "Int8",
-    "Int16",
-    "Int32",
-    "Int64",
     "JITFunction",
     "JITModule",
     "JitError",
-    "Long",
-    "Numeric",
-    "Short",
     "Tensor",
     "UnknownDeviceError",
     "__version__",
@@ -146,6 +107,7 @@ __all__ += products.__all__
 __all__ += reduce.__all__
 __all__ += shape.__all__
 __all__ += typed.__all__
+__all__ += types.__all__
 
 waiting.listen()
 growth.listen()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from lucid._core import dtypes
+from lucid import types
 from lucid._core.tensor import Tensor, register_pytree
 from lucid._core.typing import Device, DType
 
@@ -49,7 +49,7 @@ class BoolTensor(_Typed):
     """
 
     __slots__ = ()
-    _kind = dtypes.Bool
+    _kind = types.Bool
 
 
 class CharTensor(_Typed):
@@ -60,7 +60,7 @@ class CharTensor(_Typed):
     """
 
     __slots__ = ()
-    _kind = dtypes.Int8
+    _kind = types.Int8
 
 
 class ShortTensor(_Typed):
@@ -71,7 +71,7 @@ class ShortTensor(_Typed):
     """
 
     __slots__ = ()
-    _kind = dtypes.Int16
+    _kind = types.Int16
 
 
 class IntTensor(_Typed):
@@ -82,7 +82,7 @@ class IntTensor(_Typed):
     """
 
     __slots__ = ()
-    _kind = dtypes.Int32
+    _kind = types.Int32
 
 
 class LongTensor(_Typed):
@@ -93,7 +93,7 @@ class LongTensor(_Typed):
     """
 
     __slots__ = ()
-    _kind = dtypes.Int64
+    _kind = types.Int64
 
 
 class HalfTensor(_Typed):
@@ -104,7 +104,7 @@ class HalfTensor(_Typed):
     """
 
     __slots__ = ()
-    _kind = dtypes.Float16
+    _kind = types.Float16
 
 
 class FloatTensor(_Typed):
@@ -115,7 +115,7 @@ class FloatTensor(_Typed):
     """
 
     __slots__ = ()
-    _kind = dtypes.Float32
+    _kind = types.Float32
 
 
 class DoubleTensor(_Typed):
@@ -130,4 +130,4 @@ class DoubleTensor(_Typed):
     """
 
     __slots__ = ()
-    _kind = dtypes.Float64
+    _kind = types.Float64

@@ -67,6 +67,8 @@ WITH_ANY = {
     "lucid.func.functional_call": CALL,
     "lucid.func.functionalize": CALL,
     "lucid.onnx.export": CALL,
+    "lucid.nn.utils.apply_chunking_to_forward": CALL,
+    "lucid.nn.utils.get_activation_from_name": CALL,
     "lucid.utils.cost": CALL,
     "lucid.data.DataLoader": CONTENTS,
     "lucid.data.default_collate": CONTENTS,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import jax
 import numpy as np
 
-from lucid._core.dtypes import Float32
+from lucid.types import Float32
 
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict
 import jax
 import numpy as np
 
-from lucid._core.dtypes import Numeric
+from lucid.types import Numeric
 
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
