@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lucid._core import backward as engine
+from lucid._core.misuse import told
 from lucid._core.mode import enable_grad, grad_enabled, no_grad, set_grad_enabled
 from lucid._core.tensor import Tensor
 
@@ -39,6 +40,7 @@ def backward(
     engine.backward(_sequence(tensors), _sequence(gradients), retain_graph, create_graph)
 
 
+@told
 def grad(
     outputs: Tensor | Sequence[Tensor],
     inputs: Tensor | Sequence[Tensor],

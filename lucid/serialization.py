@@ -25,6 +25,7 @@ import numpy as np
 
 from lucid._core.arrays import from_host
 from lucid._core.files import write_whole
+from lucid._core.misuse import told
 from lucid._core.mode import lock
 from lucid._core.tensor import Tensor
 
@@ -93,6 +94,7 @@ def save(obj: Any, path: str | os.PathLike[str], safetensors: bool = False) -> P
     return path
 
 
+@told
 def load(path: str | os.PathLike[str]) -> Any:
     """Read what `save` wrote, or any `.safetensors` or `.npz` file of arrays, as Tensors.
 

@@ -28,6 +28,7 @@ LAYERS = [
         "_core.epoch",
         "_core.files",
         "_core.hints",
+        "_core.misuse",
         "_core.package",
         "_core.waiting",
         "_core.growth",

@@ -27,10 +27,10 @@ from typing import (
     overload,
 )
 
-from lucid._core import hints
 from lucid._core.arguments import frozen, is_whole
 from lucid._core.gate import run
 from lucid._core.integers import Rule
+from lucid._core.misuse import misuse
 from lucid._core.op import Op
 from lucid._core.static import is_data, keep, refuse_static, static_key
 from lucid._core.typing import Array
@@ -268,18 +268,9 @@ class Declaration:
         raise AssertionError("an unhashable value is a static one")
 
     def _misuse(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> TypeError:
-        signature = inspect.signature(self.fn)
-        what = f"it is {self.name}{signature}."
-        for name in named:
-            hint = None if name in self.index else hints.keyword(name, self.names)
-            if hint is not None:
-                return TypeError(
-                    f"{self.name}: got an unexpected keyword argument '{name}'; {hint}; {what}"
-                )
-        try:
-            signature.bind(*args, **named)
-        except TypeError as error:
-            return TypeError(f"{self.name}: {error}; {what}")
+        wrong = misuse(self.name, inspect.signature(self.fn), args, named)
+        if wrong is not None:
+            return wrong
         raise AssertionError("Python binds what `_complete` does")
 
 

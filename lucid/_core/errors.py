@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import jax
 
+from lucid._core import hints
+
 # Where the code of lucid and JAX lies.
 LIBRARIES = tuple(
     os.path.dirname(os.path.abspath(path)) + os.sep
@@ -43,8 +45,9 @@ class UnknownDeviceError(_Built, ValueError):
     """
 
     def __init__(self, device: str, present: str = "cpu") -> None:
+        cuda = ' (lucid calls CUDA "gpu")' if device.startswith("cuda") else ""
         super().__init__(
-            f'device "{device}" is not present. Present: {present}; or pass a jax.Device.'
+            f'device "{device}" is not present. Present: {present}{cuda}; or pass a jax.Device.'
         )
 
 
@@ -209,6 +212,9 @@ def locate(error: Exception, module: Any) -> None:
     Errors of the user's own code stay as they are.
     """
     message = _message(error)
+    note = hints.NOTES.get(str(error)) if isinstance(error, TypeError) else None
+    if note is not None and note not in getattr(error, "__notes__", ()):
+        error.add_note(note)
     if message is None or isinstance(error, (JitError, StopIteration, StopAsyncIteration)):
         return
     inner: _Layer | None = getattr(error, "__lucid_layer__", None)

@@ -6,6 +6,7 @@ Only names that lucid lacks stand here, and only what exists is recommended; tes
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 
 Names = Mapping[str, str]
@@ -256,29 +257,56 @@ MODULES: Mapping[str, Names] = {
     "lucid.nn.utils.rnn": {},
 }
 
+# Of a function what to use where arguments of another library do not fit.
+_ADVICE: Names = {
+    "max": "Of two, lucid.maximum(a, b) takes the larger one.",
+    "min": "Of two, lucid.minimum(a, b) takes the smaller one.",
+    "repeat": "The whole is repeated by lucid.tile(a, reps).",
+    "transpose": "Two axes are exchanged by swapaxes(axis1, axis2).",
+}
+
+# What Python says of code for another library, and what to say beside it.
+NOTES: Names = {
+    "'int' object is not callable": (
+        "In lucid x.size is a number, not a method: the sizes are x.shape, that of an axis is "
+        "x.shape[axis]."
+    ),
+}
+
 # Of a keyword what it may be called; a function is told the first that it has.
 KEYWORDS: Mapping[str, Sequence[str]] = {
     "a_max": ("max_value",),
     "a_min": ("min_value",),
+    "alpha": ("lucid has no factor here: multiply first",),
     "arrays": ("arr",),
+    "device": ("lucid takes one by place, as in x.to(device)",),
     "dim": ("axis", "axes"),
     "dim0": ("axis1",),
     "dim1": ("axis2",),
     "dims": ("axis", "axes", "reps"),
+    "dtype": ("lucid takes one by place, as in x.to(dtype)",),
     "end_dim": ("end_axis",),
     "equation": ("subscripts",),
     "exponent": ("b",),
     "inplace": ("lucid returns a new Tensor: leave it out",),
     "input": ("input_", "a"),
     "keepdim": ("keepdims",),
+    "map_location": ("lucid loads to the default device: move the result with to(device)",),
     "max": ("max_value",),
     "min": ("min_value",),
+    "non_blocking": ("lucid never waits for a copy: leave it out",),
+    "num_workers": ("lucid makes batches ahead in one thread: prefetch is how many",),
+    "only_inputs": ("lucid always does so: leave it out",),
     "other": ("b",),
     "out": ("lucid returns a new Tensor: leave it out",),
+    "pin_memory": ("lucid needs none: leave it out",),
+    "set_to_none": ("lucid always does so: leave it out",),
+    "size_average": ("reduction",),
     "split_size": ("size_or_sections",),
     "split_size_or_sections": ("size_or_sections",),
     "start_dim": ("start_axis",),
     "tensors": ("arr",),
+    "unbiased": ("lucid divides by n: multiply by n / (n - 1)",),
     "x": ("input_", "a"),
 }
 
@@ -294,6 +322,23 @@ def keyword(name: str, parameters: Sequence[str]) -> str | None:
         if spelling in parameters or spelling.startswith("lucid "):
             return _clause(spelling)
     return None
+
+
+def advice(call: str) -> str:
+    """What to use for arguments of another library that `call` does not take; often nothing."""
+    return f" {_ADVICE[call]}" if call in _ADVICE else ""
+
+
+def of_numpy(name: str, way: str) -> str:
+    """What to say of a function of NumPy that got a Tensor."""
+    call = name if way == "__call__" else f"{name}.{way}"
+    if hasattr(sys.modules["lucid"], name):
+        own = f"lucid has lucid.{name}"
+    elif name in _LUCID:
+        own = _clause(_LUCID[name])
+    else:
+        own = f"lucid.apply(jax.numpy.{name}, x) records JAX's"
+    return f"np.{call} takes no Tensor; {own}; np.{call}(x.numpy()) computes with the values alone."
 
 
 def missing(owner: str, names: Names, name: str, obj: object) -> AttributeError:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import jax
 import numpy as np
 
-from lucid._core import arrays
+from lucid._core import arrays, hints
 from lucid._core.arguments import as_shape
 from lucid._core.declaration import Function, in_place, method
 from lucid._core.gate import run
@@ -38,6 +38,16 @@ def _binary(
 
     operator.__doc__ = function.__doc__
     return operator
+
+
+# Of NumPy's functions for operators, what computes them when the second operand is a Tensor.
+_REFLECTED = {
+    "add": "__radd__", "subtract": "__rsub__", "multiply": "__rmul__", "divide": "__rtruediv__",
+    "floor_divide": "__rfloordiv__", "remainder": "__rmod__", "power": "__rpow__",
+    "matmul": "__rmatmul__", "bitwise_and": "__rand__", "bitwise_or": "__ror__",
+    "bitwise_xor": "__rxor__", "less": "__gt__", "less_equal": "__ge__", "greater": "__lt__",
+    "greater_equal": "__le__", "equal": "__eq__", "not_equal": "__ne__",
+}  # fmt: skip
 
 
 class Methods:
@@ -80,6 +90,15 @@ class Methods:
 
     def __pos__(self) -> Self:
         return self
+
+    def __array_ufunc__(self, ufunc: np.ufunc, way: str, *operands: Any, **options: Any) -> Tensor:
+        """What NumPy calls for `array + tensor`; functions and `array += tensor` are refused."""
+        own = _REFLECTED.get(ufunc.__name__)
+        second = len(operands) == 2 and operands[1] is self
+        if own is None or way != "__call__" or not second or options:
+            raise TypeError(hints.of_numpy(ufunc.__name__, way))
+        result: Tensor = getattr(self, own)(operands[0])
+        return result
 
     __iadd__ = in_place(elementwise.add)
     __isub__ = in_place(elementwise.sub)

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from lucid._core import hints
 from lucid._core.op import Op
 from lucid._core.variable import Variable
 
@@ -44,7 +45,7 @@ def refuse_static(call: str, name: str, value: Any) -> None:
     if is_data(value):
         raise TypeError(
             f"{call}: {name} must be a plain Python value, since it decides which program runs, "
-            f"got {_described(value)}. Pass a number of it, such as int(x)."
+            f"got {_described(value)}. Pass a number of it, such as int(x).{hints.advice(call)}"
         )
     try:
         hash(value)

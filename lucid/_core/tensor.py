@@ -16,6 +16,7 @@ from lucid._core.gate import run
 from lucid._core.handle import Handle
 from lucid._core.integers import check_integer
 from lucid._core.methods import Methods
+from lucid._core.misuse import told
 from lucid._core.mode import state
 from lucid._core.op import Op, is_inexact
 from lucid._core.package import publish_methods
@@ -56,9 +57,6 @@ class Tensor(Upkeep, Methods):
 
     __slots__ = ()
 
-    # NumPy leaves `array + tensor` to `Tensor.__radd__`.
-    __array_ufunc__ = None
-
     if TYPE_CHECKING:
         # Constructors under the class's name, which these modules assign.
         randn = staticmethod(random.randn)
@@ -74,6 +72,11 @@ class Tensor(Upkeep, Methods):
         dtype: DType = None,
         device: str | Device | None = None,
     ) -> None:
+        if requires_grad is not False and not isinstance(requires_grad, (bool, np.bool_)):
+            raise TypeError(
+                f"Tensor: requires_grad must be True or False, got {requires_grad!r}. A Tensor of "
+                "a shape is made by lucid.empty, zeros, ones or randn."
+            )
         array = arrays.as_array(_visible(data), dtype, device)
         if requires_grad:
             if dtype is None and isinstance(data, (int, list, tuple)) and array.dtype.kind in "iu":
@@ -364,6 +367,7 @@ class Tensor(Upkeep, Methods):
     def __dlpack_device__(self) -> tuple[Any, int]:
         return self.data.__dlpack_device__()  # type: ignore[attr-defined]
 
+    @told
     def to(self, target: str | Device | DType) -> Tensor:
         """This Tensor on another device or in another dtype; recorded.
 

@@ -15,6 +15,7 @@ from typing import Any
 import jax
 
 from lucid._core.arrays import find_device
+from lucid._core.misuse import told
 from lucid._core.mode import no_grad
 from lucid._core.typing import Device
 from lucid.data.collate import default_collate, place, stack
@@ -68,6 +69,7 @@ class DataLoader:
 
     default_collate = staticmethod(default_collate)
 
+    @told
     def __init__(
         self,
         dataset: Any,

@@ -32,6 +32,16 @@ def _own_name(name: Any, targets: Mapping[str, Tensor]) -> Any:
     return name if found is None else f"{found[1]}{found[2]}_{_PARTS[found[3]]}"
 
 
+def _prefix(missing: list[str], unexpected: list[Any]) -> list[str]:
+    """What to say if all that is missing was given, behind a common beginning."""
+    first = next((str(n) for n in unexpected if missing and str(n).endswith(missing[0])), "")
+    prefix = first[: len(first) - len(missing[0])] if first else ""
+    if not prefix or not {prefix + name for name in missing} <= set(unexpected):
+        return []
+    advice = f"{{name.removeprefix({prefix!r}): value for name, value in state_dict.items()}}"
+    return [f"the names begin with {prefix!r}, as a wrapper of the model makes them; load {advice}"]
+
+
 def load_state(
     owner: str, targets: Mapping[str, Tensor], values: Mapping[str, Any], strict: bool
 ) -> IncompatibleKeys:
@@ -51,6 +61,7 @@ def load_state(
         problems.append(f"missing: {', '.join(missing)}")
     if strict and unexpected:
         problems.append(f"unexpected: {', '.join(map(str, unexpected))}")
+        problems += _prefix(missing, unexpected)
     loaded: dict[str, Array] = {}
     for name, target in targets.items():
         if name not in values:

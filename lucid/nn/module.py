@@ -12,6 +12,7 @@ import jax
 from lucid._core import arrays, epoch, hints
 from lucid._core.declaration import P, Result
 from lucid._core.errors import locate
+from lucid._core.misuse import Told, told
 from lucid._core.mode import lock, state
 from lucid._core.op import is_inexact
 from lucid._core.tensor import Tensor
@@ -26,7 +27,7 @@ __all__ = ["Module"]
 TYPE_CHECKING = False  # defined here: checkers take it as true, editors see the form that runs
 
 
-class Module(Traversal, Hooked):
+class Module(Traversal, Hooked, Told):
     """Base of all layers: owns Parameters, Buffers and other Modules, and computes `forward`.
 
     Assigning a Parameter, a Buffer or a Module to an attribute registers it. Names, order and
@@ -282,6 +283,7 @@ class Module(Traversal, Hooked):
             parameter.requires_grad_(requires_grad)
         return self
 
+    @told
     def zero_grad(self) -> None:
         """Forget the gradients of all Parameters."""
         for parameter in self.parameters():
@@ -294,6 +296,7 @@ class Module(Traversal, Hooked):
         fn(self)
         return self
 
+    @told
     def to(self, device: str | Device | DType) -> Self:
         """Move Parameters and Buffers to a device, or convert the floating-point ones to a dtype.
 

@@ -30,9 +30,18 @@ def matmul(a: Operand, b: Operand) -> Tensor:
 
     Shape: (..., n, k), (..., k, m) -> (..., n, m)
 
+    Raises:
+        ValueError: the sizes do not match.
+
     >>> lucid.matmul(Tensor([[1.0, 2.0]]), Tensor([[3.0], [4.0]]))
     Tensor([[11.]])
     """
+    first, second = jnp.shape(a), jnp.shape(b)
+    if first and second and first[-1] != second[-2:][0]:
+        raise ValueError(
+            "matmul: the last axis of a must be as long as the last but one of b, got "
+            f"{first} and {second}."
+        )
     return jnp.matmul(a, b)
 
 

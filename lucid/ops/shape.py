@@ -88,9 +88,15 @@ def swapaxes(a: Operand, axis1: int, axis2: int) -> Tensor:
 def squeeze(a: Operand, axis: Axis = None) -> Tensor:
     """Without the axes of size 1, or without those named.
 
+    Raises:
+        ValueError: an axis that is named has another size, or does not exist.
+
     >>> lucid.squeeze(lucid.zeros(1, 3, 1), axis=0).shape
     (3, 1)
     """
+    for at in () if axis is None else (axis,) if hasattr(axis, "__index__") else axis:
+        if _length("squeeze", a, at) != 1:
+            raise ValueError(f"squeeze: axis {at} of shape {jnp.shape(a)} does not have size 1.")
     return jnp.squeeze(a, axis)
 
 
@@ -271,6 +277,13 @@ def repeat(a: Operand, repeats: int | Sequence[int], axis: int | None = None) ->
     Tensor([1, 1, 2, 2], dtype=int32)
     """
     _check_counts("repeat", "repeats", repeats)
+    if np.ndim(repeats):
+        length = math.prod(jnp.shape(a)) if axis is None else _length("repeat", a, axis)
+        if np.size(repeats) not in (1, length):
+            raise ValueError(
+                f"repeat: one number for each of {length} elements is needed, got {repeats}. "
+                "The whole is repeated by lucid.tile(a, reps)."
+            )
     return jnp.repeat(a, repeats if isinstance(repeats, int) else np.asarray(repeats), axis)
 
 

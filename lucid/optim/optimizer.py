@@ -13,6 +13,7 @@ import numpy as np
 from lucid._core import epoch
 from lucid._core.arrays import as_float
 from lucid._core.errors import user_line
+from lucid._core.misuse import told
 from lucid._core.mode import enable_grad, lock
 from lucid._core.mode import state as thread
 from lucid._core.tensor import Tensor
@@ -116,6 +117,11 @@ class Optimizer:
         name = type(self).__name__
         if isinstance(params, Tensor):
             raise TypeError(f"{name}: Parameters are needed in a list, got one Tensor.")
+        if not isinstance(params, Iterable):
+            raise TypeError(
+                f"{name}: Parameters are needed in a list, got {type(params).__name__}; those of a "
+                "model are model.parameters()."
+            )
         entries: list[Any] = list(params)
         if not entries:
             raise ValueError(f"{name}: there are no parameters to optimise.")
@@ -140,6 +146,7 @@ class Optimizer:
         self.state.update(zip(params, states, strict=True))
         self.param_groups.append(Group(group))
 
+    @told
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
         for group in self.param_groups:

@@ -138,7 +138,8 @@ def test_device():
 
 @pytest.mark.parametrize("device", ["gpu", "tpu", "cuda", "cpu:7", "cpu:x", "nonsense"])
 def test_a_device_that_is_not_present_is_refused(device):
-    text = f'device "{device}" is not present. Present: cpu; or pass a jax.Device.'
+    cuda = ' (lucid calls CUDA "gpu")' if device == "cuda" else ""
+    text = f'device "{device}" is not present. Present: cpu{cuda}; or pass a jax.Device.'
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         Tensor([1.0], device=device)
 

@@ -7,11 +7,13 @@ from typing import Any
 from lucid import random
 from lucid._core.arguments import is_number
 from lucid._core.known import check_within
+from lucid._core.misuse import told
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Operand
 from lucid.ops import dropout as ops
 
 
+@told
 def dropout(input_: Operand, p: Operand = 0.5, training: bool = True) -> Tensor:
     """Zeros with probability `p`, each element on its own; the rest is divided by 1 - p.
 
@@ -28,6 +30,7 @@ def dropout(input_: Operand, p: Operand = 0.5, training: bool = True) -> Tensor:
     return _dropped(x, p, training, tuple(range(x.ndim)))
 
 
+@told
 def dropout1d(input_: Operand, p: Operand = 0.5, training: bool = True) -> Tensor:
     """Whole channels of (N, C, L) or (C, L) zero with probability `p`; see `dropout`.
 
@@ -40,6 +43,7 @@ def dropout1d(input_: Operand, p: Operand = 0.5, training: bool = True) -> Tenso
     return _dropped_channels(1, input_, p, training)
 
 
+@told
 def dropout2d(input_: Operand, p: Operand = 0.5, training: bool = True) -> Tensor:
     """Whole channels of (N, C, H, W) or (C, H, W) zero with probability `p`; see `dropout`.
 
@@ -54,6 +58,7 @@ def dropout2d(input_: Operand, p: Operand = 0.5, training: bool = True) -> Tenso
     return _dropped_channels(2, input_, p, training)
 
 
+@told
 def dropout3d(input_: Operand, p: Operand = 0.5, training: bool = True) -> Tensor:
     """Whole channels of (N, C, D, H, W) or (C, D, H, W) zero with probability `p`; see `dropout`.
 
