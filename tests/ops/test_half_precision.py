@@ -14,6 +14,7 @@ from tests.helpers import spaced
 WIDE, ROW, ONE = (6, 7, 40), (40,), (1,)
 IDS = np.array([[0, 2, 2, 1], [2, 0, 2, 2]] * 20)
 LABELS = np.arange(12) % 5
+HEADS = (2, 4, 30, 5)
 POSITIVE = {"low": 0.5, "high": 1.5}
 
 # A function, the shapes of its operands, and the range that they are drawn from.
@@ -62,6 +63,16 @@ FUNCTIONS = {
     "softplus": (F.softplus, [WIDE], {}),
     "softmax": (F.softmax, [WIDE], {}),
     "log_softmax": (F.log_softmax, [WIDE], {}),
+    "attention": (F.scaled_dot_product_attention, [HEADS, HEADS, HEADS], {}),
+    "attention, masked": (
+        lambda q, k, v, mask: F.scaled_dot_product_attention(q, k, v, mask, is_causal=True),
+        [HEADS, HEADS, HEADS, (30, 30)], {},
+    ),
+    "attention, heads in groups": (
+        lambda q, k, v: F.scaled_dot_product_attention(q, k, v, enable_gqa=True),
+        [HEADS, (2, 2, 30, 5), (2, 2, 30, 5)], {},
+    ),
+    "rotary_pos_embedding": (F.rotary_pos_embedding, [(3, 30, 6)], {}),
     "linear": (F.linear, [(4, 30, 5), (3, 5), (3,)], {}),
     "matmul": (lucid.matmul, [(20, 3, 4), (4, 2)], {}),
     "matmul over batches": (lucid.matmul, [(30, 3, 4), (1, 4, 2)], {}),
