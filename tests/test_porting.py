@@ -205,6 +205,12 @@ SAYS = {
         lambda: lucid.optim.SGD(MODEL),
         "SGD: Parameters are needed in a list, got Linear; those of a model are model.parameters(",
     ),
+    "LambdaLR(optimizer, lr_lambda=)": (
+        lambda: lucid.optim.lr_scheduler.LambdaLR(
+            lucid.optim.SGD(parameters()), lr_lambda=lambda epoch: 1.0
+        ),
+        "LambdaLR: multiple values for argument 'lr_lambda'; it is LambdaLR(lr_lambda: ",
+    ),
     "a list as input": (
         lambda: MODEL([[1.0, 2.0, 3.0]]),
         "linear: input_ must be a Tensor, a jax or NumPy array or a number, got list. Make a "

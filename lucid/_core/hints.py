@@ -89,6 +89,7 @@ TENSOR: Names = {
     "mul": "a * b",
     "multiply": "a * b",
     "multiply_": "mul_",
+    "narrow": "x[index]",
     "ndimension": "ndim",
     "negative_": "neg_",
     "nelement": "size",
@@ -124,9 +125,11 @@ _LUCID: Names = {
     "Generator": "random.Generator",
     "Module": "nn.Module",
     "Parameter": "nn.Parameter",
+    "amp": 'lucid has none: model.to("bfloat16") computes in 16 bits',
     "array": "tensor",
     "as_tensor": "tensor",
     "asarray": "tensor",
+    "autocast": 'lucid has none: model.to("bfloat16") computes in 16 bits',
     "bernoulli": "random.bernoulli",
     "bfloat16": "BFloat16",
     "bool": "Bool",
@@ -195,6 +198,7 @@ _NN: Names = {
     "Conv1D": "Conv1d",
     "Conv2D": "Conv2d",
     "Conv2DTranspose": "ConvTranspose2d",
+    "DataParallel": "lucid needs none: put the batch on several devices with jax.sharding",
     "Conv3D": "Conv3d",
     "ConvTranspose": "ConvTranspose1d, ConvTranspose2d or ConvTranspose3d",
     "ConvTranspose1D": "ConvTranspose1d",
@@ -259,6 +263,7 @@ MODULES: Mapping[str, Names] = {
 
 # Of a function what to use where arguments of another library do not fit.
 _ADVICE: Names = {
+    "LambdaLR": "The function comes first, then the optimizer.",
     "max": "Of two, lucid.maximum(a, b) takes the larger one.",
     "min": "Of two, lucid.minimum(a, b) takes the smaller one.",
     "repeat": "The whole is repeated by lucid.tile(a, reps).",

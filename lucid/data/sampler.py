@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lucid._core.arguments import count
+from lucid._core.typing import Operand
 from lucid.random import Generator, default_generator, permutation, randint
 
 Order = np.ndarray[Any, Any]
@@ -190,7 +191,7 @@ class WeightedRandomSampler(_Drawn):
 
     def __init__(
         self,
-        weights: Any,
+        weights: Operand | Sequence[float],
         num_samples: int,
         replacement: bool = True,
         generator: Generator | None = None,

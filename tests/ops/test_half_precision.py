@@ -15,6 +15,7 @@ WIDE, ROW, ONE = (6, 7, 40), (40,), (1,)
 IDS = np.array([[0, 2, 2, 1], [2, 0, 2, 2]] * 20)
 LABELS = np.arange(12) % 5
 HEADS = (2, 4, 30, 5)
+STEPS_OF = np.array([[1, 2, 2, 3], [4, 1, 4, 2]])
 POSITIVE = {"low": 0.5, "high": 1.5}
 
 # A function, the shapes of its operands, and the range that they are drawn from.
@@ -132,6 +133,7 @@ FUNCTIONS = {
     ),
     "cross_entropy": (lambda x, w: F.cross_entropy(x, LABELS, w), [(12, 5), (5,)], POSITIVE),
     "nll_loss": (lambda x: F.nll_loss(x, LABELS), [(12, 5)], {}),
+    "ctc_loss": (lambda x: F.ctc_loss(x, STEPS_OF, 30, 4), [(30, 2, 5)], {"low": -3, "high": -1}),
     "mse_loss": (F.mse_loss, [WIDE, WIDE], {}),
     "l1_loss": (F.l1_loss, [WIDE, WIDE], {}),
     "avg_pool2d": (lambda x: F.avg_pool2d(x, 3), [(2, 2, 9, 9)], {}),

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
+from lucid._core.misuse import told
 from lucid.optim.lr_scheduler.base import (
     FactorLR,
     LRScheduler,
@@ -334,6 +335,7 @@ class LambdaLR(LRScheduler):
 
     not_saved: ClassVar[tuple[str, ...]] = (*LRScheduler.not_saved, "lr_lambdas")
 
+    @told
     def __init__(
         self,
         lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
