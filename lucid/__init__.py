@@ -18,6 +18,7 @@ from lucid._core.tensor import Tensor
 from lucid._version import __version__
 from lucid.creation import (
     arange,
+    diag,
     empty,
     empty_like,
     eye,
@@ -28,16 +29,35 @@ from lucid.creation import (
     ones,
     ones_like,
     tensor,
+    to_tensor,
     zeros,
     zeros_like,
 )
-from lucid.ops import elementwise, reduce, shape
+from lucid.ops import (
+    cumulative,
+    elementwise,
+    logic,
+    matrix,
+    reduce,
+    selection,
+    sorting,
+    trigonometry,
+)
+from lucid.ops import histogram as histograms
 from lucid.ops import linalg as products
+from lucid.ops import shape as shapes
+from lucid.ops.cumulative import *
 from lucid.ops.elementwise import *
+from lucid.ops.histogram import *
 from lucid.ops.linalg import *
+from lucid.ops.logic import *
+from lucid.ops.matrix import *
 from lucid.ops.reduce import *
+from lucid.ops.selection import *
 from lucid.ops.shape import *
-from lucid.random import rand, randn
+from lucid.ops.sorting import *
+from lucid.ops.trigonometry import *
+from lucid.random import rand, rand_like, randint_like, randn, randn_like
 from lucid.typed import *
 from lucid.types import *
 
@@ -64,6 +84,7 @@ __all__ = [
     "compile",
     "count_flops",
     "data",
+    "diag",
     "einops",
     "empty",
     "empty_like",
@@ -92,20 +113,31 @@ __all__ = [
     "optim",
     "pi",
     "rand",
+    "rand_like",
+    "randint_like",
     "randn",
+    "randn_like",
     "random",
     "save",
     "set_grad_enabled",
     "tensor",
+    "to_tensor",
     "types",
     "utils",
     "zeros",
     "zeros_like",
 ]
+__all__ += cumulative.__all__
 __all__ += elementwise.__all__
+__all__ += histograms.__all__
 __all__ += products.__all__
+__all__ += logic.__all__
+__all__ += matrix.__all__
 __all__ += reduce.__all__
-__all__ += shape.__all__
+__all__ += selection.__all__
+__all__ += shapes.__all__
+__all__ += sorting.__all__
+__all__ += trigonometry.__all__
 __all__ += typed.__all__
 __all__ += types.__all__
 

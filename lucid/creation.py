@@ -20,6 +20,7 @@ from lucid._core.arrays import canonical_dtype, find_device, from_host
 from lucid._core.integers import check_integer
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Array, Device, DType, Operand, Options, Scalar, Shape
+from lucid.ops import matrix
 from lucid.ops import shape as shapes
 
 
@@ -59,6 +60,9 @@ def tensor(
     Tensor([1., 2.])
     """
     return Tensor(data, requires_grad, keep_grad, dtype, device)
+
+
+to_tensor = tensor  # lucid 2 has both names
 
 
 def from_dlpack(data: HasDLPack) -> Tensor:
@@ -155,6 +159,13 @@ def _filled(
     device: str | Device | None,
 ) -> Tensor:
     result = shapes.full(sizes, value, value.dtype if dtype is None else canonical_dtype(dtype))
+    return _moved(result, requires_grad, keep_grad, device)
+
+
+def _moved(
+    result: Tensor, requires_grad: bool, keep_grad: bool, device: str | Device | None
+) -> Tensor:
+    """A result of an operation with the other options that constructors take."""
     if device is not None:
         result = result.to(find_device(device))
     if requires_grad:
@@ -288,6 +299,36 @@ def eye(
     dtype = float if dtype is None else dtype
     make = functools.partial(jnp.eye, N, M, k)
     return _build(make, dtype, requires_grad, keep_grad, device)
+
+
+def diag(
+    v: Any,
+    k: int = 0,
+    /,
+    dtype: DType = None,
+    requires_grad: bool = False,
+    keep_grad: bool = False,
+    device: str | Device | None = None,
+) -> Tensor:
+    """A matrix with the vector `v` on diagonal `k`, zeros elsewhere; of a matrix, that diagonal.
+
+    Args:
+        v: what `Tensor` takes; of a Tensor the result is recorded.
+        k: 0 for the main diagonal, above 0 for those above it, below 0 for those below.
+        dtype: that of `v` by default.
+
+    Raises:
+        ValueError: `v` is neither a vector nor a matrix.
+
+    >>> lucid.diag([1.0, 2.0])
+    Tensor([[1., 0.],
+            [0., 2.]])
+    >>> lucid.diag(Tensor([[1.0, 2.0], [3.0, 4.0]]), 1)
+    Tensor([2.])
+    """
+    made = matrix.diag(v if isinstance(v, Tensor) else Tensor(v), k)
+    made = made if dtype is None else made.to(canonical_dtype(dtype))
+    return _moved(made, requires_grad, keep_grad, device)
 
 
 def _check_ends(call: str, numbers: Iterable[Any], dtype: DType) -> None:

@@ -7,12 +7,12 @@ from lucid.ops.decompositions import (
     eig,
     inv,
     matrix_power,
-    norm,
     pinv,
     qr,
     solve,
     svd,
 )
+from lucid.ops.reduce import norm
 
 __all__ = ["cholesky", "det", "eig", "inv", "matrix_power", "norm", "pinv", "qr", "solve", "svd"]
 

@@ -13,11 +13,8 @@ of them get the same numbers.
 from __future__ import annotations
 
 import functools
-import math
-import operator
-import secrets
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable
+from math import inf
 from typing import Any, Unpack
 
 import jax
@@ -26,206 +23,29 @@ import numpy as np
 from lucid import ops
 from lucid._core.arguments import as_shape, is_number
 from lucid._core.arrays import canonical_dtype, find_device
-from lucid._core.errors import JitError
-from lucid._core.gate import apply
 from lucid._core.known import check_within, known
-from lucid._core.mode import lock, state, untraced
+from lucid._core.mode import lock, untraced
 from lucid._core.tensor import Tensor
-from lucid._core.typing import Array, Device, DType, Operand, Options, Shape
-from lucid.ops.random import BLOCK
+from lucid._core.typing import Device, DType, Operand, Options, Shape
+from lucid._generator import Generator, as_integer
 
-_SIZES = (2**8, 2**12, BLOCK)  # of the programs that draw outside of compiled functions
-
-
-class Generator:
-    """A stream of random numbers.
-
-    Args:
-        seed: an integer from 0 to 2**64 - 1; taken from the operating system by default.
-
-    Raises:
-        TypeError: the seed is no integer.
-        ValueError: the seed is out of range.
-
-    >>> a, b = lucid.random.Generator(1), lucid.random.Generator(1)
-    >>> bool((lucid.randn(3, generator=a) == lucid.randn(3, generator=b)).all())
-    True
-    """
-
-    def __init__(self, seed: int | None = None) -> None:
-        self._seed = secrets.randbits(64) if seed is None else _checked_seed(seed)
-        self._state = Tensor(_words(self._seed))
-
-    def manual_seed(self, seed: int) -> Generator:
-        """Start the stream anew from `seed`."""
-        seed = _checked_seed(seed)
-        with lock:
-            self._state.data = _words(seed)
-            self._seed = seed
-        return self
-
-    @property
-    def initial_seed(self) -> int:
-        """The seed that the stream started from."""
-        return self._seed
-
-    @property
-    def state(self) -> Tensor:
-        """The position in the stream: two 32-bit words. Assign to `state.data` to go back to it."""
-        return self._state
-
-    def draw(self, sample: Callable[..., Any], *operands: Operand, **static: Any) -> Tensor:
-        """The values of `sample(state, *operands) -> (next state, values)`; moves the stream on.
-
-        Args:
-            sample: a function of `lucid.ops.random`, or another one that takes and returns a state.
-            operands: what it takes beside the state.
-            static: its keyword arguments; with `shape` and `dtype`, it draws block by block.
-        """
-        if state.trace is None and "shape" in static and all(map(_in_one_place, operands)):
-            return self._draw_blocks(sample, operands, **static)
-        # A state inside a program that is being traced is seen by no other thread.
-        with lock if state.trace is None else nullcontext():
-            following, values = apply(sample, self._state, *operands, **static)
-            self._move(following.data)
-        result: Tensor = values
-        return result
-
-    def _draw_blocks(
-        self,
-        sample: Callable[..., Any],
-        operands: tuple[Operand, ...],
-        shape: tuple[int, ...],
-        dtype: np.dtype[Any],
-    ) -> Tensor:
-        """A draw by programs of the `_SIZES` alone, whatever its shape."""
-        n = math.prod(shape)
-        arrays: list[Any] = [x.data if isinstance(x, Tensor) else x for x in operands]
-        flat = [np.broadcast_to(x, shape).ravel() if np.ndim(x) else x for x in arrays]
-
-        def values_from(begin: int) -> tuple[Array, Array]:
-            size = next((size for size in _SIZES if size >= n - begin), BLOCK)
-            cut = [_cut(x, begin, size) if np.ndim(x) else x for x in flat]
-            block = _block(sample, size, dtype)
-            next_words, values = block(words, *cut, np.uint32(begin // BLOCK))
-            return next_words, values
-
-        with lock:
-            words = self._state.data
-            following, values = values_from(0)
-            self._move(following)
-        host = np.empty(n, dtype)
-        for begin in range(0, n, BLOCK):
-            if begin:
-                _, values = values_from(begin)
-            host[begin : begin + BLOCK] = np.asarray(values)[: n - begin]
-        bound = (x.sharding for x in (*arrays, words) if getattr(x, "committed", False))
-        return Tensor._wrap(jax.device_put(host.reshape(shape), next(bound, None)))
-
-    def _move(self, following: Array) -> None:
-        if isinstance(following, jax.core.Tracer) and self._state._cell()._born is None:
-            raise JitError(
-                "random numbers inside jax.jit, jax.grad or jax.vmap: the generator would keep a "
-                "traced state. Use lucid.jit, or a Module in evaluation mode."
-            )
-        self._state.data = following
-
-    def state_dict(self) -> dict[str, Any]:
-        """The position in the stream and the seed; it keeps its value when the stream goes on."""
-        with lock:
-            return {"state": self._state.detach(), "initial_seed": self._seed}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go to the position that `state_dict` was taken at, also of another generator.
-
-        Raises:
-            ValueError: entries are missing, unexpected or of another kind; the message lists all,
-                and nothing was changed.
-
-        >>> generator = lucid.random.Generator(0)
-        >>> position = generator.state_dict()
-        >>> first = lucid.randn(2, generator=generator)
-        >>> generator.load_state_dict(position)
-        >>> bool((lucid.randn(2, generator=generator) == first).all())
-        True
-        """
-        problems = self.state_problems(state_dict)
-        if problems:
-            raise ValueError(
-                "load_state_dict: the state does not fit a Generator, and nothing was changed.\n  "
-                + "\n  ".join(problems)
-            )
-        words, seed = np.asarray(state_dict["state"]), int(state_dict["initial_seed"])
-        with lock:
-            self._state.data = words
-            self._seed = seed
-
-    @staticmethod
-    def state_problems(state_dict: Any) -> list[str]:
-        """What keeps `state_dict` from being the state of a Generator, one line for each."""
-        if not isinstance(state_dict, Mapping):
-            return [f"a dictionary is needed, got {type(state_dict).__name__}"]
-        expected = ("state", "initial_seed")
-        problems = [f"missing: {key}" for key in expected if key not in state_dict]
-        problems += [f"unexpected: {key}" for key in state_dict if key not in expected]
-        if "state" in state_dict:
-            words = np.asarray(state_dict["state"])
-            if words.shape != (2,) or words.dtype != np.uint32:
-                problems.append(
-                    f"state: two words of uint32 are needed, got {words.dtype} of shape "
-                    f"{words.shape}"
-                )
-        try:
-            _checked_seed(state_dict.get("initial_seed", 0))
-        except (TypeError, ValueError) as error:
-            problems.append(f"initial_{error}".removesuffix("."))
-        return problems
-
-
-def _checked_seed(seed: Any) -> int:
-    wanted = "seed: an integer from 0 to 2**64 - 1 is needed, got"
-    number = _integer(seed)
-    if number is None:
-        raise TypeError(f"{wanted} {seed!r}.")
-    if not 0 <= number < 2**64:
-        raise ValueError(f"{wanted} {number}.")
-    return number
-
-
-def _integer(value: Any) -> int | None:
-    """`value` as a Python integer; None if it is of another kind, such as a bool."""
-    if isinstance(value, (bool, np.bool_)):
-        return None
-    try:
-        return operator.index(value)
-    except TypeError:
-        return None
-
-
-def _words(seed: int) -> np.ndarray[Any, Any]:
-    return np.array([seed >> 32, seed & 0xFFFFFFFF], np.uint32)
-
-
-def _in_one_place(x: Operand) -> bool:
-    """Whether the values of an operand can be brought to the host, and a number be passed on."""
-    array = x.data if isinstance(x, Tensor) else x
-    if isinstance(array, jax.core.Tracer):
-        return False
-    return not np.ndim(array) or len(getattr(array, "devices", set)()) <= 1
-
-
-@functools.lru_cache(maxsize=256)
-def _block(
-    sample: Callable[..., Any], size: int, dtype: np.dtype[Any]
-) -> Callable[..., tuple[Array, Array]]:
-    """A part of a draw, compiled."""
-    return jax.jit(functools.partial(sample, shape=(size,), dtype=dtype))
-
-
-def _cut(x: np.ndarray[Any, Any], begin: int, size: int) -> np.ndarray[Any, Any]:
-    """`size` elements, with zeros after the last one."""
-    part = x[begin : begin + size]
-    return np.pad(part, (0, size - len(part)))
+__all__ = [
+    "Generator",
+    "bernoulli",
+    "default_generator",
+    "get_seed",
+    "multinomial",
+    "normal",
+    "permutation",
+    "rand",
+    "rand_like",
+    "randint",
+    "randint_like",
+    "randn",
+    "randn_like",
+    "seed",
+    "uniform",
+]
 
 
 def default_generator() -> Generator:
@@ -279,6 +99,45 @@ def rand(*shape: Shape, generator: Generator | None = None, **options: Unpack[Op
     (2, 3)
     """
     return uniform(0, 1, as_shape(shape), generator=generator, **options)
+
+
+def randn_like(
+    a: Operand, /, *, generator: Generator | None = None, **options: Unpack[Options]
+) -> Tensor:
+    """`randn` in the shape and dtype of `a`.
+
+    >>> lucid.randn_like(lucid.zeros(2, 3)).shape
+    (2, 3)
+    """
+    return randn(np.shape(a), generator=generator, **_dtype_of(a, options))
+
+
+def rand_like(
+    a: Operand, /, *, generator: Generator | None = None, **options: Unpack[Options]
+) -> Tensor:
+    """`rand` in the shape and dtype of `a`.
+
+    >>> lucid.rand_like(lucid.zeros(2, 3)).shape
+    (2, 3)
+    """
+    return rand(np.shape(a), generator=generator, **_dtype_of(a, options))
+
+
+def randint_like(
+    a: Operand,
+    /,
+    low: int,
+    high: int | None = None,
+    *,
+    generator: Generator | None = None,
+    **options: Unpack[Options],
+) -> Tensor:
+    """`randint` in the shape and dtype of `a`.
+
+    >>> lucid.randint_like(lucid.zeros(2, 3), 10).dtype
+    dtype('float32')
+    """
+    return randint(low, high, np.shape(a), generator=generator, **_dtype_of(a, options))
 
 
 def normal(
@@ -372,7 +231,7 @@ def randint(
     """
     if high is None:
         low, high = 0, low
-    first, end = _integer(low), _integer(high)
+    first, end = as_integer(low), as_integer(high)
     if first is None or end is None:
         raise TypeError(f"randint: integers are needed, got {low!r} and {high!r}.")
     if first >= end:
@@ -408,7 +267,7 @@ def permutation(
     >>> sorted(lucid.random.permutation(4).tolist())
     [0, 1, 2, 3]
     """
-    count = _integer(n)
+    count = as_integer(n)
     if count is None or count < 0:
         raise ValueError(f"permutation: an integer from 0 on is needed, got {n!r}.")
     dtype = canonical_dtype(dtype or int)
@@ -442,8 +301,65 @@ def bernoulli(
     return _draw(generator, options, ops.random.bernoulli, probs, size=probs.shape, dtype=dtype)
 
 
+def multinomial(
+    probs: Operand,
+    num_samples: int,
+    replacement: bool = False,
+    *,
+    generator: Generator | None = None,
+    **options: Unpack[Options],
+) -> Tensor:
+    """Places drawn from a distribution, as integers; each pair of sizes compiles a program.
+
+    Shape: probs (n,) or (m, n) -> (num_samples,) or (m, num_samples)
+
+    Args:
+        probs: one distribution, or one in each row: weights that need not add up to 1.
+        num_samples: how many to draw of each.
+        replacement: whether a place may be drawn again. Without it the order is that of drawing
+            one after the other.
+
+    Raises:
+        ValueError: `probs` has another number of axes or no place; num_samples is negative; or, as
+            far as `uniform` would look at them, a weight is negative or infinite, or fewer places
+            than are to be drawn have a weight above 0. Else such a place may be drawn.
+
+    >>> lucid.random.multinomial(Tensor([0.0, 3.0, 0.0]), 2, replacement=True)
+    Tensor([1, 1], dtype=int32)
+    """
+    weights = Tensor(probs).detach()
+    count = as_integer(num_samples)
+    if weights.ndim not in (1, 2) or 0 in weights.shape[-1:]:
+        raise ValueError(
+            "multinomial: probs (n,) or (m, n) with n above 0 are needed, got shape "
+            f"{weights.shape}."
+        )
+    if count is None or count < 0:
+        raise ValueError(
+            f"multinomial: num_samples must be an integer from 0 on, got {num_samples!r}."
+        )
+    _check_weights(weights, count, replacement)
+    dtype = _dtype(options, int)
+    static = {"num_samples": count, "replacement": bool(replacement), "dtype": dtype}
+    return _finished(generator, options, ops.random.multinomial, weights, **static)
+
+
+def _check_weights(weights: Tensor, count: int, replacement: bool) -> None:
+    floating = jax.numpy.issubdtype(weights.dtype, np.floating)
+    check_within("multinomial", "probs", weights, 0, _largest(weights.dtype) if floating else inf)
+    values = known(weights)
+    if values is not None and count:
+        fewest = int(np.count_nonzero(values, -1).min(initial=values.shape[-1]))
+        needed = 1 if replacement else count
+        if fewest < needed:
+            raise ValueError(
+                f"multinomial: {needed} places with a weight above 0 are needed, and {fewest} "
+                "have one. Draw fewer, or with replacement=True."
+            )
+
+
 def _check_bounds(low: Operand, high: Operand, dtype: np.dtype[Any]) -> None:
-    largest = float(jax.numpy.finfo(dtype).max)  # type: ignore[no-untyped-call]
+    largest = _largest(dtype)
     if is_number(low) and is_number(high) and -largest <= low <= high <= largest:  # as usual
         return
     for name, bound in (("low", low), ("high", high)):
@@ -453,6 +369,19 @@ def _check_bounds(low: Operand, high: Operand, dtype: np.dtype[Any]) -> None:
         with np.errstate(over="ignore"):
             length = np.subtract(end, first, dtype=float)
         check_within("uniform", "high - low", length, 0)
+
+
+def _largest(dtype: np.dtype[Any]) -> float:
+    return float(jax.numpy.finfo(dtype).max)  # type: ignore[no-untyped-call]
+
+
+def _dtype(options: Options, default: DType) -> np.dtype[Any]:
+    return canonical_dtype(options.pop("dtype", None) or default)
+
+
+def _dtype_of(a: Operand, options: Options) -> Options:
+    like = a if hasattr(a, "dtype") else Tensor(a)
+    return {**options, "dtype": options.get("dtype") or like.dtype}
 
 
 def _typed(x: Operand, dtype: np.dtype[Any]) -> Operand:

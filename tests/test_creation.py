@@ -191,3 +191,18 @@ def test_full_of_a_new_value_compiles_nothing():
         for v in range(30):
             lucid.full((2, 3), v / 7)
             lucid.full((2, 3), values[v])
+
+
+def test_diag_makes_a_tensor_of_anything():
+    for v in ([1.0, 2.0], np.array([1.0, 2.0], "f"), Tensor([1.0, 2.0])):
+        made = lucid.diag(v, 1, "float16", True, True, "cpu")
+        assert made.tolist() == [[0, 1, 0], [0, 0, 2], [0, 0, 0]]
+        assert (made.dtype, made.requires_grad, made.keep_grad) == (np.float16, True, True)
+    assert lucid.diag([[1, 2], [3, 4]]).tolist() == [1, 4]
+    assert lucid.diag([1, 2]).dtype == np.int32
+
+
+def test_diag_of_a_tensor_is_recorded():
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    (lucid.diag(x) * Tensor([[3.0, 1.0], [1.0, 4.0]])).sum().backward()
+    assert x.grad.tolist() == [3, 4]

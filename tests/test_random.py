@@ -258,3 +258,94 @@ def test_a_generator_keeps_no_traced_state():
     with pytest.raises(lucid.JitError, match=r"^random numbers inside jax\.jit, .* Use lucid\.jit"):
         jax.jit(lambda: lucid.randn(3).data)()
     np.testing.assert_array_equal(lucid.random.default_generator().state.numpy(), before)
+
+
+# --- Draws like a Tensor, and by weights ------------------------------------------------------
+
+
+def test_draws_like_a_tensor():
+    x = lucid.zeros(200, 3, dtype="float16")
+    for draw, same in (
+        (lucid.randn_like, lucid.randn),
+        (lucid.rand_like, lucid.rand),
+        (lambda *args, **named: lucid.randint_like(*args, 5, **named),
+         lambda *args, **named: lucid.random.randint(5, size=args[0], **named)),
+    ):  # fmt: skip
+        a, b = lucid.random.Generator(1), lucid.random.Generator(1)
+        expected = same((200, 3), generator=a, dtype="float16")
+        assert (draw(x, generator=b) == expected).all()
+        like = draw(np.ones((2, 2), "f"), dtype="bfloat16", requires_grad=True)
+        assert (like.shape, like.dtype, like.requires_grad) == ((2, 2), lucid.BFloat16, True)
+    assert lucid.randn_like(3.0).shape == ()
+
+
+WEIGHTS = np.array([1.0, 0.0, 2.0, 5.0], "f")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int32"])
+def test_multinomial_draws_by_the_weights(dtype):
+    n = 20000
+    weights = Tensor(WEIGHTS, dtype=dtype)
+    draws = lucid.random.multinomial(weights, n, replacement=True).numpy()
+    shares = WEIGHTS / WEIGHTS.sum()
+    found = np.bincount(draws, minlength=4) / n
+    assert found[1] == 0
+    assert (np.abs(found - shares) < 4 * np.sqrt(0.25 / n)).all()
+    # One row for each draw of two, without replacement.
+    pairs = lucid.random.multinomial(lucid.ones(n, 1, dtype=dtype) * weights, 2).numpy()
+    assert pairs.shape == (n, 2) and pairs.dtype == np.int32
+    for a in (0, 2, 3):
+        for b in (0, 2, 3):
+            expected = 0 if a == b else shares[a] * shares[b] / (1 - shares[a])
+            share = ((pairs == [a, b]).all(1)).mean()
+            assert abs(share - expected) < 4 * np.sqrt(0.25 / n), (a, b)
+    assert not (pairs == 1).any()
+
+
+def test_multinomial_of_all_places_is_a_permutation():
+    draws = lucid.random.multinomial(lucid.rand(5, 30) + 0.1, 30)
+    assert (draws.sort(1).values == lucid.arange(30)).all()
+    assert lucid.random.multinomial(Tensor([1.0, 2.0]), 0).shape == (0,)
+    assert lucid.random.multinomial(lucid.ones(0, 3), 2).shape == (0, 2)
+    assert lucid.random.multinomial(Tensor([0.0, 1e-30]), 3, True, dtype="int8").tolist() == [1] * 3
+
+
+def test_multinomial_is_the_same_compiled():
+    weights, step = Tensor(WEIGHTS), lucid.jit(lambda w: lucid.random.multinomial(w, 3))
+    step(weights)
+    lucid.random.seed(3)
+    expected = [lucid.random.multinomial(weights, 3).tolist() for _ in range(3)]
+    lucid.random.seed(3)
+    with count_compiles(expect=0):
+        found = [step(weights).tolist() for _ in range(3)]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("probs", "arguments", "text"),
+    [
+        (1.0, (1,), r"probs \(n,\) or \(m, n\) with n above 0 are needed, got shape \(\)\."),
+        ([[]], (1,), r"probs .* with n above 0 are needed, got shape \(1, 0\)\."),
+        ([1.0], (-1,), r"num_samples must be an integer from 0 on, got -1\."),
+        ([1.0], (1.5,), r"num_samples must be an integer from 0 on, got 1\.5\."),
+        ([1.0, -1.0], (1,), r"probs must be from 0 to .*, got -1\.0 at \[1\]\."),
+        ([1.0, np.nan], (1,), r"probs must be from 0 to .*, got nan at \[1\]\."),
+        ([1.0, np.inf], (1,), r"probs must be from 0 to .*, got inf at \[1\]\."),
+        ([0.0, 0.0], (1, True), r"1 places with a weight above 0 are needed, and 0 have one\..*"),
+        (
+            [[1.0, 1.0], [0.0, 1.0]], (2,),
+            r"2 places with a weight above 0 are needed, and 1 have one\. Draw fewer, or with "
+            r"replacement=True\.",
+        ),
+    ],
+)  # fmt: skip
+def test_what_multinomial_refuses(probs, arguments, text):
+    position = lucid.random.default_generator().state.numpy()
+    with pytest.raises(ValueError, match=f"^multinomial: {text}$"):
+        lucid.random.multinomial(probs, *arguments)
+    assert (lucid.random.default_generator().state.numpy() == position).all()
+
+
+def test_a_compiled_multinomial_knows_the_number_of_places():
+    with pytest.raises(ValueError, match=r"^multinomial: of 2 places 3 cannot be drawn\.$"):
+        lucid.jit(lambda w: lucid.random.multinomial(w, 3))(Tensor([1.0, 1.0]))

@@ -44,16 +44,11 @@ DIFFERENCES = {
     "as in PyTorch; 2.16 moves by 1",
     r"lucid\.nn\.functional\.(cross_entropy|nll_loss)": "ignore_index is -100 by default, as in "
     "PyTorch; no class has that number, so nothing else changes",
+    r"lucid\.meshgrid": "takes any number of vectors, so indexing is named",
+    r"lucid\.to_tensor": "is lucid.tensor itself, whose first argument is called data",
     r"lucid\.JITModule": "is lucid.JITFunction: one class for both, whose argument is called fn",
     r"lucid\.nn\.functional\.tanh": "is lucid.tanh itself, whose operand is called a",
 }
-
-# Not yet as in 2.16, as patterns.
-PENDING = (
-    r"lucid\.(diag|expand|histogram(2d|dd)?|hstack|inner|meshgrid|nonzero|to_tensor)",
-    r"lucid\.(trace|unique|vstack)",
-    r"lucid\.(shape|argsort|sort|topk)|lucid\.Tensor\.(nonzero|sort|unique)",
-)
 
 
 def exempt(name: str, patterns: Any) -> bool:
@@ -111,6 +106,8 @@ def ours(found: Any, name: str) -> inspect.Signature:
 
 
 def same(a: Any, b: Any) -> bool:
+    if isinstance(a, list):  # for which a tuple stands, that nobody can change
+        return tuple(a) == b
     return a == b or (a == "cpu" and b is None)  # which is the default device
 
 
@@ -168,7 +165,7 @@ def _compare(
 COMPARED = [name for name in SURFACE if not exempt(name, LEFT_OUT)]
 
 
-@pytest.mark.parametrize("name", [n for n in COMPARED if not exempt(n, (*DIFFERENCES, *PENDING))])
+@pytest.mark.parametrize("name", [n for n in COMPARED if not exempt(n, DIFFERENCES)])
 def test_a_name_of_2_16_is_here(name):
     assert problems(name, SURFACE[name]) == []
 

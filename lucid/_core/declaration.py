@@ -23,6 +23,7 @@ from typing import (
     Generic,
     NamedTuple,
     ParamSpec,
+    Protocol,
     TypeVar,
     overload,
 )
@@ -53,6 +54,16 @@ _POSITIONAL = (
 )
 # What no keyword means: one of the name of such a parameter may be another.
 _NAMELESS = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_KEYWORD)
+
+
+class _Named(Protocol):
+    """What a NamedTuple is."""
+
+    @property
+    def _fields(self) -> tuple[str, ...]: ...
+
+
+Named = TypeVar("Named", bound=_Named)
 
 
 class Function(Generic[P, Result, Arrays]):
@@ -126,6 +137,7 @@ class Declaration:
         self.name = fn.__name__
         self.check: Callable[..., None] | None = getattr(fn, "__check__", None)
         self.integers: Rule | None = getattr(fn, "__integers__", None)
+        self.compiled = not hasattr(fn, "__by_value__")
         parameters = list(inspect.signature(fn).parameters.values())
         self.parameters = parameters
         self.names = [p.name for p in parameters]
@@ -240,10 +252,10 @@ class Declaration:
         return operands, tuple(places)
 
     def _build(self, values: Sequence[Any], places: tuple[int | tuple[int, int], ...]) -> Op:
-        """The function with the values that are no operands, compiled."""
+        """The function with the values that are no operands, to be compiled."""
         held = [None if i in places else frozen(value) for i, value in enumerate(values)]
         source = Source(self, tuple(held), places)
-        return Op(source.__call__, self.name, source=source)
+        return Op(source.__call__, self.name, self.compiled, source)
 
     def call(self, values: Sequence[Any]) -> Any:
         """The function itself, with a value for each parameter."""
@@ -297,6 +309,8 @@ def _kind(parameter: inspect.Parameter) -> Kind:
 @overload
 def op(fn: Callable[P, Tensor], /) -> Function[P, Tensor, Array]: ...
 @overload
+def op(fn: Callable[P, Named], /) -> Function[P, Named, tuple[Array, ...]]: ...
+@overload
 def op(
     fn: Callable[P, tuple[Tensor, Tensor]], /
 ) -> Function[P, tuple[Tensor, Tensor], tuple[Array, Array]]: ...
@@ -333,6 +347,12 @@ def checks(check: Callable[..., None]) -> Callable[[F], F]:
         return fn
 
     return declare
+
+
+def by_value(fn: F) -> F:
+    """Let a declared function, whose results have shapes that depend on values, run uncompiled."""
+    fn.__by_value__ = True  # type: ignore[attr-defined]
+    return fn
 
 
 @overload

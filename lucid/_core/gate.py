@@ -81,7 +81,8 @@ def run(op: Op, *inputs: Any) -> Any:
     wrap = tensor._wrap
     if not isinstance(outputs, (tuple, list)):
         return wrap(outputs, node, 0)
-    return tuple(None if y is None else wrap(y, node, i) for i, y in enumerate(outputs))
+    wrapped = (None if y is None else wrap(y, node, i) for i, y in enumerate(outputs))
+    return getattr(type(outputs), "_make", tuple)(wrapped)
 
 
 def _admit(op: Op, inputs: Sequence[Any], x: Any) -> None:

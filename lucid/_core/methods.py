@@ -16,7 +16,18 @@ from lucid._core.declaration import Function, in_place, method
 from lucid._core.gate import run
 from lucid._core.typing import DType, Number, Operand, Shape
 from lucid._core.variable import Variable
-from lucid.ops import elementwise, linalg, logic, reduce, shape
+from lucid.ops import (
+    cumulative,
+    elementwise,
+    linalg,
+    logic,
+    matrix,
+    reduce,
+    selection,
+    shape,
+    sorting,
+    trigonometry,
+)
 
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
@@ -121,16 +132,18 @@ class Methods:
     sqrt, sqrt_ = method(elementwise.sqrt), in_place(elementwise.sqrt)
     exp, exp_ = method(elementwise.exp), in_place(elementwise.exp)
     log, log_ = method(elementwise.log), in_place(elementwise.log)
+    log1p = method(elementwise.log1p)
+    rsqrt = method(elementwise.rsqrt)
     log2, log2_ = method(elementwise.log2), in_place(elementwise.log2)
-    sin, sin_ = method(elementwise.sin), in_place(elementwise.sin)
-    cos, cos_ = method(elementwise.cos), in_place(elementwise.cos)
-    tan, tan_ = method(elementwise.tan), in_place(elementwise.tan)
-    arcsin, arcsin_ = method(elementwise.arcsin), in_place(elementwise.arcsin)
-    arccos, arccos_ = method(elementwise.arccos), in_place(elementwise.arccos)
-    arctan, arctan_ = method(elementwise.arctan), in_place(elementwise.arctan)
-    sinh, sinh_ = method(elementwise.sinh), in_place(elementwise.sinh)
-    cosh, cosh_ = method(elementwise.cosh), in_place(elementwise.cosh)
-    tanh, tanh_ = method(elementwise.tanh), in_place(elementwise.tanh)
+    sin, sin_ = method(trigonometry.sin), in_place(trigonometry.sin)
+    cos, cos_ = method(trigonometry.cos), in_place(trigonometry.cos)
+    tan, tan_ = method(trigonometry.tan), in_place(trigonometry.tan)
+    arcsin, arcsin_ = method(trigonometry.arcsin), in_place(trigonometry.arcsin)
+    arccos, arccos_ = method(trigonometry.arccos), in_place(trigonometry.arccos)
+    arctan, arctan_ = method(trigonometry.arctan), in_place(trigonometry.arctan)
+    sinh, sinh_ = method(trigonometry.sinh), in_place(trigonometry.sinh)
+    cosh, cosh_ = method(trigonometry.cosh), in_place(trigonometry.cosh)
+    tanh, tanh_ = method(trigonometry.tanh), in_place(trigonometry.tanh)
     floor, floor_ = method(elementwise.floor), in_place(elementwise.floor)
     ceil, ceil_ = method(elementwise.ceil), in_place(elementwise.ceil)
     round, round_ = method(elementwise.round), in_place(elementwise.round)
@@ -146,10 +159,20 @@ class Methods:
     minimum_ = in_place(elementwise.minimum)
     neg_ = in_place(elementwise.negative)
 
-    # Reductions and scans.
+    # Kinds of numbers.
+    isnan = method(logic.isnan)
+    isinf = method(logic.isinf)
+    isfinite = method(logic.isfinite)
+    isclose = method(logic.isclose)
+    allclose = method(logic.allclose)
+
+    # Reductions, scans and order.
     sum = method(reduce.sum)
     mean = method(reduce.mean)
     var = method(reduce.var)
+    std = method(reduce.std)
+    norm = method(reduce.norm)
+    logsumexp = method(reduce.logsumexp)
     prod = method(reduce.prod)
     max = method(reduce.max)
     min = method(reduce.min)
@@ -157,11 +180,16 @@ class Methods:
     any = method(reduce.any)
     argmax = method(reduce.argmax)
     argmin = method(reduce.argmin)
-    cumsum = method(reduce.cumsum)
-    cumprod = method(reduce.cumprod)
-    argsort = method(reduce.argsort)
-    sort = method(reduce.sort)
-    topk = method(reduce.topk)
+    cumsum = method(cumulative.cumsum)
+    cumprod = method(cumulative.cumprod)
+    cummax = method(cumulative.cummax)
+    cummin = method(cumulative.cummin)
+    argsort = method(sorting.argsort)
+    sort = method(sorting.sort)
+    topk = method(sorting.topk)
+    unique = method(selection.unique)
+    nonzero = method(selection.nonzero)
+    masked_select = method(selection.masked_select)
 
     # Products.
     matmul = method(linalg.matmul)
@@ -177,6 +205,7 @@ class Methods:
     flatten = method(shape.flatten)
     ravel = method(shape.ravel)
     broadcast_to = method(shape.broadcast_to)
+    expand = method(shape.expand)
     split = method(shape.split)
     chunk = method(shape.chunk)
     unbind = method(shape.unbind)
@@ -184,11 +213,14 @@ class Methods:
     repeat = method(shape.repeat)
     tile = method(shape.tile)
     roll = method(shape.roll)
-    tril = method(shape.tril)
-    triu = method(shape.triu)
-    diagonal = method(shape.diagonal)
-
+    flip = method(shape.flip)
+    tril = method(matrix.tril)
+    triu = method(matrix.triu)
+    diagonal = method(matrix.diagonal)
+    trace = method(matrix.trace)
     gather = method(shape.gather)
+    take_along_axis = method(shape.take_along_axis)
+    clone = method(shape.clone)
 
     def reshape(self: Any, *sizes: Shape) -> Tensor:
         """The same elements in another shape, given as one tuple or as several integers.
@@ -197,14 +229,6 @@ class Methods:
         (2, 2)
         """
         return shape.reshape(self, as_shape(sizes))
-
-    def expand(self: Any, *sizes: Shape) -> Tensor:
-        """`broadcast_to`, in which a size of -1 keeps the axis as it is.
-
-        >>> lucid.zeros(1, 3).expand(2, -1).shape
-        (2, 3)
-        """
-        return shape.expand(self, as_shape(sizes))
 
     # Conversion of dtype.
     def astype(self: Any, dtype: DType) -> Tensor:

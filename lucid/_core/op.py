@@ -33,7 +33,7 @@ class Op:
     of every order come from this one mechanism.
 
     Args:
-        fn: takes arrays and returns one array, or a tuple of them.
+        fn: takes arrays and returns one array, or a tuple of them, which may have named fields.
         name: what profilers, errors and `repr` call it.
         compiled: whether JAX may compile it; else it runs as it stands.
         source: what `fn` was made from, for translations into other formats.
@@ -150,7 +150,8 @@ def _pull(
     wanted: tuple[bool, ...], vjp: Callable[..., Any], outputs: Any, cotangents: Sequence[Any]
 ) -> tuple[Array | None, ...]:
     if isinstance(outputs, (tuple, list)):
-        filled: Any = type(outputs)(map(_cotangent, outputs, cotangents))
+        make = getattr(type(outputs), "_make", type(outputs))
+        filled: Any = make(map(_cotangent, outputs, cotangents))
     else:
         filled = _cotangent(outputs, *cotangents)
     gradients = iter(vjp(filled))

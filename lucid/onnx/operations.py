@@ -36,6 +36,7 @@ from lucid.ops import (
     pool,
     reduce,
     resize,
+    trigonometry,
 )
 from lucid.ops import shape as shapes
 from lucid.ops.conv import Window, check_window, convolve, convolve_transpose
@@ -399,9 +400,11 @@ def pixel_shuffle(g: Graph, y: Value, /, input_: Any, upscale_factor: int) -> Na
 
 UNARY = {
     "negative": "Neg", "abs": "Abs", "sign": "Sign", "reciprocal": "Reciprocal", "sqrt": "Sqrt",
-    "exp": "Exp", "log": "Log", "sin": "Sin", "cos": "Cos", "tan": "Tan", "arcsin": "Asin",
-    "arccos": "Acos", "arctan": "Atan", "sinh": "Sinh", "cosh": "Cosh", "tanh": "Tanh",
-    "floor": "Floor", "ceil": "Ceil",
+    "exp": "Exp", "log": "Log", "floor": "Floor", "ceil": "Ceil",
+}  # fmt: skip
+TRIGONOMETRY = {
+    "sin": "Sin", "cos": "Cos", "tan": "Tan", "arcsin": "Asin", "arccos": "Acos", "arctan": "Atan",
+    "sinh": "Sinh", "cosh": "Cosh", "tanh": "Tanh",
 }  # fmt: skip
 BINARY = {
     "add": "Add", "sub": "Sub", "multiply": "Mul", "power": "Pow", "maximum": "Max",
@@ -418,6 +421,7 @@ REDUCTIONS = {
 
 _TABLE: dict[Callable[..., Any], Translation] = {
     **{getattr(elementwise, name): direct(op) for name, op in {**UNARY, **BINARY}.items()},
+    **{getattr(trigonometry, name): direct(op) for name, op in TRIGONOMETRY.items()},
     **{getattr(logic, name): comparison(op) for name, op in COMPARISONS.items()},
     **{getattr(reduce, name): reduction(op) for name, op in REDUCTIONS.items()},
     elementwise.square: square,

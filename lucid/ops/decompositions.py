@@ -14,12 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from numpy.lib.array_utils import normalize_axis_tuple
 
-from lucid._core.arguments import is_number
-from lucid._core.declaration import checks, op
-from lucid._core.typing import Array, Axis, Exponent, Operand
-from lucid.ops.norm import vector_norm
+from lucid._core.declaration import op
+from lucid._core.typing import Array, Operand
 from lucid.ops.precision import in_float32, wide
 
 if TYPE_CHECKING:
@@ -136,32 +133,6 @@ def matrix_power(a: Operand, n: int) -> Tensor:
             [0., 1.]])
     """
     return jnp.linalg.matrix_power(_square("matrix_power", a), n)
-
-
-def _check_norm(a: Operand, ord: Operand, axis: Axis, keepdims: bool) -> None:
-    if is_number(ord) and ord <= 0:
-        raise ValueError(f"norm: ord must be positive, got {ord}.")
-
-
-@op
-@checks(_check_norm)
-@in_float32
-def norm(a: Operand, ord: Exponent = 2, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The norm of order `ord` of all values over `axis`: (sum of abs(a)**ord) ** (1 / ord).
-
-    Of a matrix too: `ord=2` is its Frobenius norm; the spectral one is `svd(a)[1].max()`. With
-    `ord=lucid.inf` it is the largest absolute value. Where the norm is 0, so is its gradient.
-
-    Raises:
-        ValueError: `ord` is not positive.
-
-    >>> lucid.linalg.norm(Tensor([[3.0, 0.0], [0.0, 4.0]]))
-    Tensor(5.)
-    """
-    x = wide(a)
-    axes = tuple(range(x.ndim)) if axis is None else normalize_axis_tuple(axis, x.ndim)
-    found = vector_norm(jnp.abs(x) if jnp.iscomplexobj(x) else x, ord, axes)
-    return found if keepdims else jnp.squeeze(found, axes)
 
 
 @op

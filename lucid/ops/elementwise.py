@@ -13,7 +13,7 @@ from lucid._core.declaration import op
 from lucid._core.integers import integers
 from lucid._core.typing import Array, DType, Exponent, Operand
 from lucid.ops.choice import of_two
-from lucid.ops.precision import in_float32
+from lucid.ops.precision import in_float32, wide
 
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
@@ -21,18 +21,14 @@ if TYPE_CHECKING:
 __all__ = [
     "abs",
     "add",
-    "arccos",
-    "arcsin",
-    "arctan",
     "ceil",
     "clip",
-    "cos",
-    "cosh",
     "cube",
     "div",
     "exp",
     "floor",
     "log",
+    "log1p",
     "log2",
     "masked_fill",
     "maximum",
@@ -41,14 +37,11 @@ __all__ = [
     "power",
     "reciprocal",
     "round",
+    "rsqrt",
     "sign",
-    "sin",
-    "sinh",
     "sqrt",
     "square",
     "sub",
-    "tan",
-    "tanh",
     "where",
 ]
 
@@ -254,6 +247,17 @@ def sqrt(a: Operand) -> Tensor:
 
 @op
 @in_float32
+def rsqrt(a: Operand) -> Tensor:
+    """`1 / sqrt(a)`.
+
+    >>> lucid.rsqrt(Tensor([4.0, 25.0]))
+    Tensor([0.5, 0.2])
+    """
+    return jax.lax.rsqrt(wide(a))
+
+
+@op
+@in_float32
 def exp(a: Operand) -> Tensor:
     """e to the power `a`.
 
@@ -276,6 +280,17 @@ def log(a: Operand) -> Tensor:
 
 @op
 @in_float32
+def log1p(a: Operand) -> Tensor:
+    """Natural logarithm of `1 + a`, exact for small `a` too.
+
+    >>> lucid.log1p(Tensor([1e-10, 1.0]))
+    Tensor([1.0000e-10, 6.9315e-01])
+    """
+    return jnp.log1p(a)
+
+
+@op
+@in_float32
 def log2(a: Operand) -> Tensor:
     """Logarithm to base 2.
 
@@ -283,105 +298,6 @@ def log2(a: Operand) -> Tensor:
     Tensor([0., 3.])
     """
     return jnp.log2(a)
-
-
-@op
-@in_float32
-def sin(a: Operand) -> Tensor:
-    """Sine of an angle in radians.
-
-    >>> lucid.sin(Tensor([0.0, 1.0]))
-    Tensor([0.    , 0.8415])
-    """
-    return jnp.sin(a)
-
-
-@op
-@in_float32
-def cos(a: Operand) -> Tensor:
-    """Cosine of an angle in radians.
-
-    >>> lucid.cos(Tensor([0.0, 1.0]))
-    Tensor([1.    , 0.5403])
-    """
-    return jnp.cos(a)
-
-
-@op
-@in_float32
-def tan(a: Operand) -> Tensor:
-    """Tangent of an angle in radians.
-
-    >>> lucid.tan(Tensor([0.0, 1.0]))
-    Tensor([0.    , 1.5574])
-    """
-    return jnp.tan(a)
-
-
-@op
-@in_float32
-def arcsin(a: Operand) -> Tensor:
-    """Inverse sine, in radians.
-
-    >>> lucid.arcsin(Tensor([0.0, 1.0]))
-    Tensor([0.    , 1.5708])
-    """
-    return jnp.arcsin(a)
-
-
-@op
-@in_float32
-def arccos(a: Operand) -> Tensor:
-    """Inverse cosine, in radians.
-
-    >>> lucid.arccos(Tensor([1.0, 0.0]))
-    Tensor([0.    , 1.5708])
-    """
-    return jnp.arccos(a)
-
-
-@op
-@in_float32
-def arctan(a: Operand) -> Tensor:
-    """Inverse tangent, in radians.
-
-    >>> lucid.arctan(Tensor([0.0, 1.0]))
-    Tensor([0.    , 0.7854])
-    """
-    return jnp.arctan(a)
-
-
-@op
-@in_float32
-def sinh(a: Operand) -> Tensor:
-    """Hyperbolic sine.
-
-    >>> lucid.sinh(Tensor([0.0, 1.0]))
-    Tensor([0.    , 1.1752])
-    """
-    return jnp.sinh(a)
-
-
-@op
-@in_float32
-def cosh(a: Operand) -> Tensor:
-    """Hyperbolic cosine.
-
-    >>> lucid.cosh(Tensor([0.0, 1.0]))
-    Tensor([1.    , 1.5431])
-    """
-    return jnp.cosh(a)
-
-
-@op
-@in_float32
-def tanh(a: Operand) -> Tensor:
-    """Hyperbolic tangent.
-
-    >>> lucid.tanh(Tensor([0.0, 1.0]))
-    Tensor([0.    , 0.7616])
-    """
-    return jnp.tanh(a)
 
 
 @op

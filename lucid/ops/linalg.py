@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "dot",
     "einsum",
+    "inner",
     "matmul",
     "outer",
     "tensordot",
@@ -54,6 +55,19 @@ def dot(a: Operand, b: Operand) -> Tensor:
     Tensor(11.)
     """
     return jnp.dot(a, b)
+
+
+@op
+@summed_in_float32
+def inner(a: Operand, b: Operand) -> Tensor:
+    """Sum of products over the last axis of both.
+
+    Shape: (*A, k), (*B, k) -> (*A, *B)
+
+    >>> lucid.inner(Tensor([[1.0, 2.0], [3.0, 4.0]]), Tensor([10.0, 1.0]))
+    Tensor([12., 34.])
+    """
+    return jnp.inner(a, b)
 
 
 @op

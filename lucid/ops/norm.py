@@ -273,7 +273,7 @@ def vector_norm(x: Array, ord: Exponent, axis: int | tuple[int, ...]) -> Array:
 def _root_of_sum(size: Array, ord: Exponent, axis: int | tuple[int, ...]) -> Array:
     total = jnp.sum(size**ord, axis, keepdims=True)
     # The root has no derivative at 0; there the norm counts as constant.
-    return jnp.where(total > 0, jnp.where(total > 0, total, 1) ** (1 / ord), 0)
+    return jnp.where(total == 0, 0, jnp.where(total == 0, 1, total) ** (1 / ord))
 
 
 def _last_axes(

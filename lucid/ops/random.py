@@ -16,7 +16,10 @@ H(s, (0, 1)) is the key of the draw. Number i of the draw, in row-major order, i
   is made from numbers 2 * i and 2 * i + 1, (a, b) and (c, d):
   low + (high - low) * (a * 2**96 + b * 2**64 + c * 2**32 + d) // 2**128;
 - a complex `normal` takes its real part from number 2 * i and its imaginary part from 2 * i + 1;
-- `permutation` puts the i in the order of a * 2**32 + b.
+- `permutation` puts the i in the order of a * 2**32 + b;
+- `multinomial` with replacement is the first place at which the running sum of the weights exceeds
+  f * their sum; without, the places with the least -log(f + e) / weight, e as above, in ascending
+  order (Efraimidis & Spirakis, "Weighted random sampling with a reservoir", 2006).
 
 16-bit floats are computed in 32 bits and rounded once. These are the bits of `jax.random.uniform`
 and `normal` for the draw's key under `jax_threefry_partitionable`, but for 16-bit dtypes and for
@@ -111,6 +114,29 @@ def permutation(state: Array, /, *, n: int, dtype: DType) -> tuple[Array, Array]
     following, high, low = _hashes(state, 0, (n,))
     *_, order = lax.sort((high, low, lax.iota(np.int32, n)), num_keys=2)
     return following, order.astype(dtype)
+
+
+def multinomial(
+    state: Array, weights: Array, /, *, num_samples: int, replacement: bool, dtype: DType
+) -> tuple[Array, Array]:
+    """Places along the last axis, drawn by their weights."""
+    w = jnp.asarray(weights)
+    w = w.astype(np.float64 if w.dtype == np.float64 else np.float32)
+    rows, n = w.shape[:-1], w.shape[-1]
+    if not replacement:
+        if num_samples > n:
+            raise ValueError(f"multinomial: of {n} places {num_samples} cannot be drawn.")
+        following, fractions = _fractions(state, 0, w.shape, w.dtype)
+        times = -jnp.log(fractions + np.asarray(np.finfo(w.dtype).epsneg, w.dtype)) / w
+        return following, jnp.argsort(times, -1)[..., :num_samples].astype(dtype)
+    following, fractions = _fractions(state, 0, (*rows, num_samples), w.dtype)
+    sums = jnp.cumsum(w, -1)
+    find = jnp.vectorize(
+        lambda s, x: jnp.searchsorted(s, x, side="right"), signature="(n),(k)->(k)"
+    )
+    places = find(sums, fractions * sums[..., -1:])
+    last = n - 1 - jnp.argmax(w[..., ::-1] > 0, -1, keepdims=True)  # where a product rounds up
+    return following, jnp.minimum(places, last).astype(dtype)
 
 
 def _fractions(

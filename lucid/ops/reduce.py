@@ -1,17 +1,21 @@
-"""Reductions and scans over axes. `axis=None` means all axes; negative axes count from the end."""
+"""Reductions over axes. `axis=None` means all axes; negative axes count from the end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import jax
 import jax.numpy as jnp
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from lucid._core.declaration import op
-from lucid._core.typing import Array, Axis, Operand
+from lucid._core.arguments import is_number
+from lucid._core.declaration import checks, op
+from lucid._core.typing import Array, Axis, Exponent, Operand
 from lucid.ops.choice import over_axes
-from lucid.ops.precision import in_float32
+from lucid.ops.elementwise import abs
+from lucid.ops.norm import vector_norm
+from lucid.ops.precision import in_float32, wide
 
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
@@ -21,16 +25,14 @@ __all__ = [
     "any",
     "argmax",
     "argmin",
-    "argsort",
-    "cumprod",
-    "cumsum",
+    "logsumexp",
     "max",
     "mean",
     "min",
+    "norm",
     "prod",
-    "sort",
+    "std",
     "sum",
-    "topk",
     "var",
 ]
 
@@ -60,13 +62,73 @@ def mean(a: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 @op
 @in_float32
-def var(a: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def var(a: Operand, axis: Axis = None, keepdims: bool = False, correction: float = 0) -> Tensor:
     """Population variance over `axis`: the mean squared distance from the mean.
 
-    >>> lucid.var(Tensor([1.0, 3.0]))
-    Tensor(1.)
+    Args:
+        correction: what the number of elements is lowered by before it divides; 1 gives the
+            unbiased estimate from a sample, which is PyTorch's default.
+
+    >>> lucid.var(Tensor([1.0, 3.0])), lucid.var(Tensor([1.0, 3.0]), correction=1)
+    (Tensor(1.), Tensor(2.))
     """
-    return jnp.var(a, _axes(a, axis), keepdims=keepdims)
+    return jnp.var(a, _axes(a, axis), ddof=correction, keepdims=keepdims)
+
+
+@op
+@in_float32
+def std(a: Operand, axis: Axis = None, keepdims: bool = False, correction: float = 0) -> Tensor:
+    """Standard deviation over `axis`, the root of `var`; where it is 0, so is its gradient.
+
+    >>> lucid.std(Tensor([1.0, 3.0])), lucid.std(Tensor([1.0, 3.0]), correction=1)
+    (Tensor(1.), Tensor(1.4142))
+    """
+    variance = var.pure(a, axis, keepdims, correction)
+    constant = variance == 0
+    return jnp.where(constant, 0, jnp.sqrt(jnp.where(constant, 1, variance)))
+
+
+def _check_norm(a: Operand, ord: Operand, axis: Axis, keepdims: bool) -> None:
+    if is_number(ord) and ord <= 0:
+        raise ValueError(f"norm: ord must be positive, got {ord}.")
+
+
+@op
+@checks(_check_norm)
+@in_float32
+def norm(a: Operand, ord: Exponent = 2, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The norm of order `ord` of all values over `axis`: (sum of abs(a)**ord) ** (1 / ord).
+
+    Of a matrix too: `ord=2` is its Frobenius norm; the spectral one is `svd(a)[1].max()`. With
+    `ord=lucid.inf` it is the largest absolute value. Where the norm is 0, so is its gradient.
+
+    Args:
+        ord: a positive number; a fractional one may be a Tensor.
+
+    Raises:
+        ValueError: `ord` is not positive.
+
+    >>> lucid.norm(Tensor([[3.0, 0.0], [0.0, 4.0]]))
+    Tensor(5.)
+    >>> lucid.norm(Tensor([[3.0, 4.0], [1.0, -2.0]]), ord=1, axis=1)
+    Tensor([7., 3.])
+    """
+    x = wide(a)
+    axes = tuple(range(x.ndim)) if axis is None else normalize_axis_tuple(axis, x.ndim)
+    size = abs.pure(x) if jnp.iscomplexobj(x) else x
+    found = vector_norm(size, ord, axes)
+    return found if keepdims else jnp.squeeze(found, axes)
+
+
+@op
+@in_float32
+def logsumexp(a: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The logarithm of the sum of exponentials over `axis`, which overflows for no finite `a`.
+
+    >>> lucid.logsumexp(Tensor([1000.0, 1000.0]))
+    Tensor(1000.6932)
+    """
+    return jax.nn.logsumexp(a, _axes(a, axis), keepdims=keepdims)
 
 
 @op
@@ -140,71 +202,6 @@ def argmin(a: Operand, axis: int | None = None, keepdims: bool = False) -> Tenso
     Tensor([0, 1], dtype=int32)
     """
     return jnp.argmin(a, _axis(a, axis), keepdims=keepdims)
-
-
-@op
-@in_float32
-def cumsum(a: Operand, axis: int = -1) -> Tensor:
-    """Running sum along `axis`.
-
-    >>> lucid.cumsum(Tensor([1.0, 2.0, 3.0]))
-    Tensor([1., 3., 6.])
-    """
-    return jnp.cumsum(a, axis)
-
-
-@op
-@in_float32
-def cumprod(a: Operand, axis: int = -1) -> Tensor:
-    """Running product along `axis`.
-
-    >>> lucid.cumprod(Tensor([1.0, 2.0, 3.0]))
-    Tensor([1., 2., 6.])
-    """
-    return jnp.cumprod(a, axis)
-
-
-@op
-def argsort(a: Operand, axis: int = -1, descending: bool = False) -> Tensor:
-    """The indices that sort `a` along `axis`, stably.
-
-    >>> lucid.argsort(Tensor([3.0, 1.0, 2.0]))
-    Tensor([1, 2, 0], dtype=int32)
-    """
-    return jnp.argsort(a, axis, descending=descending)
-
-
-@op
-@in_float32
-def sort(a: Operand, axis: int = -1, descending: bool = False) -> tuple[Tensor, Tensor]:
-    """`a` sorted along `axis`, and the indices that sort it, stably.
-
-    >>> lucid.sort(Tensor([3.0, 1.0, 2.0]), descending=True)
-    (Tensor([3., 2., 1.]), Tensor([0, 2, 1], dtype=int32))
-    """
-    order = jnp.argsort(a, axis, descending=descending)
-    return jnp.take_along_axis(a, order, axis), order
-
-
-@op
-@in_float32
-def topk(a: Operand, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
-    """The `k` largest (or smallest) values along `axis` in order, and their indices.
-
-    Raises:
-        ValueError: k is negative, or larger than the axis.
-
-    >>> lucid.topk(Tensor([3.0, 1.0, 2.0]), 2)
-    (Tensor([3., 2.]), Tensor([0, 2], dtype=int32))
-    """
-    values, order = sort.pure(a, axis, descending=largest)
-    if not 0 <= k <= values.shape[axis]:
-        raise ValueError(
-            f"topk: k must be from 0 to the length of the axis, {values.shape[axis]}, got {k}."
-        )
-    first = [slice(None)] * values.ndim
-    first[axis] = slice(k)
-    return values[tuple(first)], order[tuple(first)]
 
 
 def _chosen(reduce: Callable[..., Array], a: Operand, axis: Axis, keepdims: bool) -> Array:

@@ -21,27 +21,54 @@ if TYPE_CHECKING:
 __all__ = [
     "broadcast_to",
     "chunk",
+    "clone",
     "concatenate",
-    "diagonal",
+    "expand",
     "expand_dims",
     "flatten",
+    "flip",
     "gather",
+    "hstack",
+    "meshgrid",
     "pad",
     "ravel",
     "repeat",
     "reshape",
     "roll",
+    "shape",
     "split",
     "squeeze",
     "stack",
     "swapaxes",
+    "take_along_axis",
     "tile",
     "transpose",
-    "tril",
-    "triu",
     "unbind",
     "unsqueeze",
+    "vstack",
 ]
+
+
+@op
+def clone(a: Operand) -> Tensor:
+    """The same values in a new Tensor; recorded.
+
+    >>> x = Tensor([1.0, 2.0])
+    >>> y = lucid.clone(x)
+    >>> x += 1
+    >>> y
+    Tensor([1., 2.])
+    """
+    return jnp.array(a)
+
+
+def shape(a: Operand) -> tuple[int, ...]:
+    """The sizes of the axes of `a`.
+
+    >>> lucid.shape(lucid.zeros(2, 3))
+    (2, 3)
+    """
+    return tuple(np.shape(a))
 
 
 @op
@@ -157,15 +184,18 @@ def broadcast_to(a: Operand, shape: Shape) -> Tensor:
 
 @op
 @in_float32
-def expand(a: Operand, sizes: Sequence[int]) -> Tensor:
+def expand(a: Operand, *sizes: Shape) -> Tensor:
     """`broadcast_to`, in which a size of -1 keeps the axis as it is.
 
-    >>> lucid.zeros(1, 3).expand(2, -1).shape
+    Args:
+        sizes: one tuple or several integers.
+
+    >>> lucid.expand(lucid.zeros(1, 3), 2, -1).shape
     (2, 3)
     """
-    own = jnp.shape(a)
-    new = len(sizes) - len(own)
-    shape = [own[i - new] if size == -1 and i >= new else size for i, size in enumerate(sizes)]
+    own, wanted = jnp.shape(a), as_shape(sizes)
+    new = len(wanted) - len(own)
+    shape = [own[i - new] if size == -1 and i >= new else size for i, size in enumerate(wanted)]
     return jnp.broadcast_to(a, shape)
 
 
@@ -188,6 +218,55 @@ def stack(arr: Sequence[Operand], axis: int = 0) -> Tensor:
             [2., 4.]])
     """
     return jnp.stack(arr, axis)
+
+
+@op
+def hstack(arr: Sequence[Operand]) -> Tensor:
+    """The Tensors side by side: along the second axis, or along the only one of vectors.
+
+    >>> lucid.hstack([Tensor([[1.0], [2.0]]), Tensor([[3.0], [4.0]])])
+    Tensor([[1., 3.],
+            [2., 4.]])
+    """
+    return jnp.hstack(arr)
+
+
+@op
+def vstack(arr: Sequence[Operand]) -> Tensor:
+    """The Tensors one below the other: along the first axis, vectors counting as rows.
+
+    >>> lucid.vstack([Tensor([1.0, 2.0]), Tensor([3.0, 4.0])])
+    Tensor([[1., 2.],
+            [3., 4.]])
+    """
+    return jnp.vstack(arr)
+
+
+@op
+@in_float32
+def meshgrid(*arr: Operand, indexing: str = "ij") -> tuple[Tensor, ...]:
+    """The coordinates of a grid: each vector repeated along the axes of all others.
+
+    Shape: (n0,), (n1,), ... -> each (n0, n1, ...); with `indexing="xy"`, (n1, n0, ...)
+
+    Args:
+        indexing: "ij" varies the first vector along axis 0, "xy" along axis 1.
+
+    Raises:
+        ValueError: an operand has several axes, or `indexing` is neither of these.
+
+    >>> i, j = lucid.meshgrid(Tensor([1, 2]), Tensor([3, 4]))
+    >>> i, j
+    (Tensor([[1, 1],
+            [2, 2]], dtype=int32), Tensor([[3, 4],
+            [3, 4]], dtype=int32))
+    """
+    if indexing not in ("ij", "xy"):
+        raise ValueError(f"meshgrid: indexing must be 'ij' or 'xy', got {indexing!r}.")
+    for x in arr:
+        if jnp.ndim(x) > 1:
+            raise ValueError(f"meshgrid: vectors are needed, got shape {jnp.shape(x)}.")
+    return tuple(jnp.meshgrid(*arr, indexing=indexing))
 
 
 @op
@@ -308,6 +387,17 @@ def _check_counts(call: str, name: str, counts: int | Sequence[int]) -> None:
 
 
 @op
+def flip(a: Operand, axis: Axis = None) -> Tensor:
+    """The elements in reverse order along `axis`, which may be several; None for all.
+
+    >>> lucid.flip(Tensor([[1, 2], [3, 4]]), axis=1)
+    Tensor([[2, 1],
+            [4, 3]], dtype=int32)
+    """
+    return jnp.flip(a, axis)
+
+
+@op
 def roll(a: Operand, shifts: int | Sequence[int], axis: Axis = None) -> Tensor:
     """Elements shifted along `axis`; those that fall off one end enter at the other.
 
@@ -317,43 +407,13 @@ def roll(a: Operand, shifts: int | Sequence[int], axis: Axis = None) -> Tensor:
     return jnp.roll(a, shifts, axis)
 
 
-@op
-def tril(a: Operand, diagonal: int = 0) -> Tensor:
-    """`a` with zeros above the diagonal of its last two axes.
-
-    >>> lucid.tril(lucid.ones(2, 2))
-    Tensor([[1., 0.],
-            [1., 1.]])
-    """
-    return jnp.tril(a, diagonal)
-
-
-@op
-def triu(a: Operand, diagonal: int = 0) -> Tensor:
-    """`a` with zeros below the diagonal of its last two axes.
-
-    >>> lucid.triu(lucid.ones(2, 2))
-    Tensor([[1., 1.],
-            [0., 1.]])
-    """
-    return jnp.triu(a, diagonal)
-
-
-@op
-def diagonal(a: Operand, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """The diagonal of two axes, as the last axis.
-
-    >>> lucid.diagonal(Tensor([[1.0, 2.0], [3.0, 4.0]]))
-    Tensor([1., 4.])
-    """
-    return jnp.diagonal(a, offset, axis1, axis2)
-
-
-def _check_gather(a: Operand, axis: int, index: Operand) -> None:
+def _check_gather(
+    a: Operand, axis: int, index: Operand, call: str = "gather", name: str = "index"
+) -> None:
     shape = getattr(a, "shape", ())
     if isinstance(axis, int) and -len(shape) <= axis < len(shape):
         size = shape[axis]
-        check_within("gather", "index", index, -size, size - 1, error=IndexError)
+        check_within(call, name, index, -size, size - 1, error=IndexError)
 
 
 @op
@@ -376,6 +436,22 @@ def gather(a: Operand, axis: int, index: Operand) -> Tensor:
             [3.]])
     """
     return jnp.take_along_axis(a, wide_integer(index), axis)
+
+
+def _check_take(a: Operand, indices: Operand, axis: int) -> None:
+    _check_gather(a, axis, indices, "take_along_axis", "indices")
+
+
+@op
+@checks(_check_take)
+def take_along_axis(a: Operand, indices: Operand, axis: int = -1) -> Tensor:
+    """`gather` in NumPy's order of arguments; undoes what `argsort` names.
+
+    >>> x = Tensor([3.0, 1.0, 2.0])
+    >>> lucid.take_along_axis(x, lucid.argsort(x))
+    Tensor([1., 2., 3.])
+    """
+    return gather.pure(a, axis, indices)
 
 
 expand_dims = unsqueeze  # both are names of lucid 2

@@ -130,6 +130,12 @@ def test_python_suggests_the_nearest_of_other_names(read, text):
         (lambda: lucid.exp(input=X), "exp: {} 'input'; lucid calls it a; "),
         (lambda: lucid.exp(X, dim=1), "exp: {} 'dim'; it is exp("),
         (lambda: lucid.sum(X, axes=1), "sum: {} 'axes'; it is sum("),
+        (lambda: X.norm(p=2), "norm: {} 'p'; lucid calls it ord; "),
+        (lambda: X.std(ddof=1), "std: {} 'ddof'; lucid calls it correction; "),
+        (
+            lambda: X.var(unbiased=True),
+            "var: {} 'unbiased'; lucid takes correction=1 for the unbiased estimate; ",
+        ),
     ],
 )
 def test_keywords(call, text):

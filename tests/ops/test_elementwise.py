@@ -7,7 +7,7 @@ import pytest
 
 import lucid
 from lucid import Tensor
-from lucid.ops import elementwise, logic
+from lucid.ops import elementwise, logic, trigonometry
 from tests.helpers import HAS_TORCH, check_op, public_functions, spaced
 
 if HAS_TORCH:
@@ -21,6 +21,8 @@ FAR = Y + np.copysign(0.5, Y)  # from 0, where quotients are steep
 ROW, COLUMN = spaced(4, seed=2), spaced(3, 1, seed=3)
 INTS, OTHER_INTS = np.array([-7, 5, 0, 6]), np.array([2, 3, -4, -5])
 BOOLS, OTHER_BOOLS = np.array([True, False, True]), np.array([True, True, False])
+ODD = np.array([1.0, np.inf, -np.inf, np.nan, 0.0])
+NEAR = np.array([1.05, np.inf, -np.inf, np.nan, 1e-9])
 
 # Function: cases of (operands, static arguments, NumPy's function, torch's name or None).
 CASES = {
@@ -78,6 +80,19 @@ CASES = {
     "sqrt": [((POSITIVE,), {}, np.sqrt, "sqrt")],
     "exp": [((X,), {}, np.exp, "exp")],
     "log": [((POSITIVE,), {}, np.log, "log")],
+    "log1p": [((POSITIVE - 0.9,), {}, np.log1p, "log1p")],
+    "rsqrt": [((POSITIVE,), {}, lambda a: a**-0.5, "rsqrt")],
+    "isnan": [((ODD,), {}, np.isnan, "isnan"), ((INTS,), {}, np.isnan, "isnan")],
+    "isinf": [((ODD,), {}, np.isinf, "isinf"), ((INTS,), {}, np.isinf, "isinf")],
+    "isfinite": [((ODD,), {}, np.isfinite, "isfinite"), ((BOOLS,), {}, np.isfinite, "isfinite")],
+    "isclose": [
+        ((ODD[:, None], NEAR), static, lambda a, b, s=static: np.isclose(a, b, **s), None)
+        for static in ({}, {"rtol": 0.1}, {"atol": 0.1, "equal_nan": True})
+    ],
+    "allclose": [
+        ((ODD, NEAR), static, lambda a, b, s=static: np.array(np.allclose(a, b, **s)), None)
+        for static in ({}, {"rtol": 0.1, "equal_nan": True})
+    ],
     "log2": [((POSITIVE,), {}, np.log2, "log2")],
     "sin": [((X,), {}, np.sin, "sin")],
     "cos": [((X,), {}, np.cos, "cos")],
@@ -107,7 +122,8 @@ CASES = {
         ((INTS,), {"dtype": np.dtype("float64")}, lambda a: a.astype("float64"), None),
     ],
 }  # fmt: skip
-FUNCTIONS = vars(elementwise) | vars(logic)
+ROOMS = (elementwise, logic, trigonometry)
+FUNCTIONS = {name: value for room in ROOMS for name, value in vars(room).items()}
 FLAT = [(name, *case) for name, cases in CASES.items() for case in cases]
 
 
@@ -125,7 +141,7 @@ def test_function(case):
 
 
 def test_every_function_is_in_the_table():
-    assert set(CASES) == public_functions(elementwise) | public_functions(logic)
+    assert set(CASES) == set().union(*map(public_functions, ROOMS))
 
 
 SYMBOLS = {

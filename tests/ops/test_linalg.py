@@ -34,6 +34,10 @@ CASES = {
         (arrays((2, 3), (3, 2)), {}, np.dot, None),
         (arrays((2, 2, 3), (2, 3, 2)), {}, np.dot, None),
     ],
+    "inner": [
+        (arrays(*shapes), {}, np.inner, torch and torch.inner)
+        for shapes in ([(3,), (3,)], [(2, 3), (4, 3)], [(2, 2, 3), (3,)], [(), (2, 3)])
+    ],
     "outer": [(arrays((3,), (4,)), {}, np.outer, torch and torch.outer)],
     "tensordot": [
         (arrays((2, 3, 2), second), {"axes": axes},

@@ -1,4 +1,4 @@
-"""Every reduction and scan: values, gradients and second derivatives over all kinds of axes."""
+"""Every reduction: values, gradients and second derivatives over all kinds of axes."""
 
 from __future__ import annotations
 
@@ -26,20 +26,25 @@ def over(fn, axes, operand=X, torch_name=None):
     return [(operand, static, fn, torch_name) for static in axes]
 
 
-def descend(order, axis):
-    return np.flip(order, axis)
+def p_norm(a, ord=2, axis=None, keepdims=False):
+    size = np.abs(a)
+    if ord == np.inf:
+        return size.max(axis, keepdims=keepdims)
+    return np.sum(size**ord, axis, keepdims=keepdims) ** (1 / ord)
 
 
-def ranked(a, k, axis, largest):
-    order = np.argsort(-a if largest else a, axis, kind="stable").take(range(k), axis)
-    return np.take_along_axis(a, order, axis), order.astype(np.int64)
+def log_sum_exp(a, axis=None, keepdims=False):
+    return np.log(np.sum(np.exp(a), axis, keepdims=keepdims))
 
 
 # Function: cases of (operand, static arguments, NumPy's function, torch's name or None).
 CASES = {
     "sum": over(np.sum, AXES) + over(np.sum, AXES[:2], INTS) + over(np.sum, AXES[1:2], X > 0),
     "mean": over(np.mean, AXES) + over(np.mean, [{"axis": 1}], INTS),
-    "var": over(np.var, AXES),
+    "var": over(np.var, AXES)
+    + over(lambda a, correction, **rest: np.var(a, ddof=correction, **rest), [
+        {"correction": 1}, {"correction": 0.5, "axis": (0, 2)}
+    ]),
     "prod": over(np.prod, AXES[:4], SMALL[None] * np.ones((2, 1, 1)) + spaced(2, 2, 3) * 0.1)
     + over(np.prod, AXES[:2], INTS),
     "max": over(np.max, AXES) + over(np.max, AXES[:2], INTS),
@@ -48,30 +53,14 @@ CASES = {
     "any": over(np.any, AXES, X > 1) + over(np.any, AXES[:2], INTS),
     "argmax": over(np.argmax, ONE_AXIS) + over(np.argmax, ONE_AXIS, INTS),
     "argmin": over(np.argmin, ONE_AXIS) + over(np.argmin, ONE_AXIS, INTS),
-    "cumsum": over(np.cumsum, [{"axis": 0}, {"axis": 1}, {"axis": -1}], X, "cumsum"),
-    "cumprod": over(np.cumprod, [{"axis": 0}, {"axis": -1}], SMALL, "cumprod"),
-    "argsort": [
-        (X, {"axis": 1}, lambda a, axis: np.argsort(a, axis), None),
-        (
-            X, {"axis": -1, "descending": True},
-            lambda a, axis, descending: np.flip(np.argsort(a, axis), axis), None,
-        ),
+    "std": over(np.std, AXES) + over(np.std, [{"axis": 1}], INTS)
+    + over(lambda a, correction, **rest: np.std(a, ddof=correction, **rest), [
+        {"correction": 1}, {"correction": 0.5, "axis": (0, 2)}
+    ]),
+    "norm": over(p_norm, AXES) + [
+        (X, {"ord": ord, "axis": 1}, p_norm, None) for ord in (1, 3, 2.5, np.inf)
     ],
-    "sort": [
-        (X, {}, lambda a: (np.sort(a), np.argsort(a)), "sort"),
-        (X, {"axis": 0}, lambda a, axis: (np.sort(a, axis), np.argsort(a, axis)), None),
-        (
-            X, {"axis": 1, "descending": True},
-            lambda a, axis, descending: (
-                np.flip(np.sort(a, axis), axis), np.flip(np.argsort(a, axis), axis)
-            ),
-            None,
-        ),
-    ],
-    "topk": [
-        (X, {"k": k, "axis": axis, "largest": largest}, ranked, None)
-        for k, axis, largest in ((1, -1, True), (2, 0, True), (2, 1, False), (4, 2, False))
-    ],
+    "logsumexp": over(log_sum_exp, AXES),
 }  # fmt: skip
 FLAT = [(name, *case) for name, cases in CASES.items() for case in cases]
 
@@ -98,9 +87,6 @@ def test_every_function_is_in_the_table():
 def test_the_first_of_equals_is_named():
     x = Tensor([2.0, 7.0, 7.0, -1.0, -1.0])
     assert (x.argmax().item(), x.argmin().item()) == (1, 3)
-    assert x.argsort().tolist() == [3, 4, 0, 1, 2]
-    assert x.argsort(descending=True).tolist() == [1, 2, 0, 3, 4]
-    assert x.topk(2)[1].tolist() == [1, 2]
 
 
 def test_gradients_of_products_with_zeros():
@@ -119,7 +105,7 @@ def test_axes_as_lists_and_tuples(call):
 
 
 def test_an_axis_out_of_range():
-    for name in ("sum", "mean", "var", "max", "cumsum", "sort", "argmax"):
+    for name in ("sum", "mean", "var", "std", "norm", "max", "argmax", "logsumexp"):
         with pytest.raises(ValueError, match=r"axis 3 .*out of bounds.* 3"):
             getattr(Tensor(X), name)(axis=3)
 
@@ -133,18 +119,52 @@ def test_empty_reductions():
         empty.max()
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-@pytest.mark.parametrize("k", [-1, 4])
-def test_topk_of_more_than_there_are(k, compiled):
-    def call(x):
-        return x.topk(k)
-
-    text = rf"^topk: k must be from 0 to the length of the axis, 3, got {k}\.$"
-    with pytest.raises(ValueError, match=text):
-        (lucid.jit(call) if compiled else call)(Tensor([3.0, 1.0, 2.0]))
+def test_where_all_values_are_equal_the_deviation_has_no_gradient():
+    x = Tensor([[2.0, 2.0], [1.0, 3.0]], requires_grad=True)
+    x.std(axis=1).sum().backward()
+    assert x.grad.tolist() == [[0, 0], [-0.5, 0.5]]
 
 
-def test_topk_of_none_and_of_all():
-    x = Tensor([[3.0, 1.0, 2.0]])
-    assert [y.shape for y in x.topk(0)] == [(1, 0)] * 2
-    assert [y.tolist() for y in x.topk(3, largest=False)] == [[[1, 2, 3]], [[1, 2, 0]]]
+def test_a_correction_that_leaves_nothing_to_divide_by():
+    assert np.isnan(Tensor([1.0]).var(correction=1).item())
+    assert np.isnan(Tensor([1.0]).std(correction=1).item())
+
+
+@pytest.mark.parametrize("ord", [1, 2, 2.5, lucid.inf])
+def test_norms_of_zeros_of_nan_and_of_nothing(ord):
+    x = lucid.zeros(3, requires_grad=True)
+    x.norm(ord).backward()
+    assert x.grad.tolist() == [0, 0, 0]
+    assert np.isnan(Tensor([1.0, np.nan]).norm(ord).item())
+    if ord != lucid.inf:
+        assert lucid.zeros(0, 2).norm(ord if ord in (1, 2) else 2, axis=0).tolist() == [0, 0]
+
+
+def test_norms_of_numbers_and_of_complex_values():
+    assert Tensor(-3.0).norm().item() == 3
+    z = Tensor([3 + 4j, 0j, 12j], requires_grad=True)
+    np.testing.assert_allclose(z.norm().item(), 13, rtol=1e-6)
+    np.testing.assert_allclose(z.norm(1).item(), 17, rtol=1e-6)
+    z.norm().backward()
+    # In JAX's convention, d/da - i d/db of a + ib.
+    np.testing.assert_allclose(z.grad.numpy(), np.conj(z.numpy()) / 13, rtol=1e-6)
+
+
+@pytest.mark.parametrize("ord", [0, -1.0, -lucid.inf])
+def test_orders_of_norms_that_there_are_not(ord):
+    with pytest.raises(ValueError, match=rf"^norm: ord must be positive, got {ord}\.$"):
+        lucid.norm(Tensor([1.0]), ord)
+
+
+def test_logsumexp_neither_overflows_nor_ends_at_infinity():
+    x = Tensor([[1000.0, 999.0], [-1000.0, -np.inf], [-np.inf, -np.inf]])
+    expected = [1000 + np.log1p(np.exp(-1)), -1000, -np.inf]
+    np.testing.assert_allclose(x.logsumexp(axis=1).numpy(), expected, rtol=1e-6)
+    assert lucid.logsumexp(lucid.zeros(0, 2), axis=0).tolist() == [-np.inf] * 2
+
+
+def test_reductions_of_16_bits_and_of_booleans_keep_or_leave_their_dtype():
+    half, flags = lucid.ones(3, dtype="bfloat16"), Tensor([True, False])
+    for name in ("std", "norm", "logsumexp", "var"):
+        assert getattr(half, name)().dtype == lucid.BFloat16
+        assert getattr(flags, name)().dtype == np.float32

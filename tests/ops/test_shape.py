@@ -64,6 +64,24 @@ CASES = {
     "expand": [
         ((MATRIX[:1],), {"sizes": (3, -1)}, lambda a: np.broadcast_to(a, (3, 4)), None),
         ((MATRIX[:1],), {"sizes": (2, 3, -1)}, lambda a: np.broadcast_to(a, (2, 3, 4)), None),
+        ((np.array(1.5),), {"sizes": (2, 0)}, lambda a: np.broadcast_to(a, (2, 0)), None),
+    ],
+    "clone": same("copy", {}, torch_name="clone"),
+    "flip": same("flip", {}, {"axis": 0}, {"axis": -1}, {"axis": (0, 2)})
+    + same("flip", {}, operands=(np.array(1.5),)) + same("flip", {}, operands=(X[:0] > 0,)),
+    "hstack": [
+        ((X, X[:, :1]), {}, lambda *a: np.hstack(a), None),
+        ((VECTOR, VECTOR[:2], np.array(1.5)), {}, lambda *a: np.hstack(a), None),
+    ],
+    "vstack": [
+        ((X, X[:1]), {}, lambda *a: np.vstack(a), None),
+        ((VECTOR, VECTOR * 2), {}, lambda *a: np.vstack(a), None),
+        ((np.array(1.5), np.array(2.5)), {}, lambda *a: np.vstack(a), None),
+    ],
+    "meshgrid": [
+        (operands, {"indexing": indexing}, lambda *a, i=indexing: np.meshgrid(*a, indexing=i), None)
+        for indexing in ("ij", "xy")
+        for operands in ((VECTOR, VECTOR[:2]), (VECTOR[:2], VECTOR[:3], VECTOR[:1]), (VECTOR,))
     ],
     "concatenate": [
         ((MATRIX, spaced(2, 4)), {}, lambda *a: np.concatenate(a), None),
@@ -107,11 +125,12 @@ CASES = {
         ((X,), {"shifts": s, "axis": axis}, lambda a, s=s, axis=axis: np.roll(a, s, axis), None)
         for s, axis in ((1, None), (-2, 1), ((1, 2), (0, 2)))
     ],
-    "tril": [((X,), {"diagonal": k}, lambda a, k=k: np.tril(a, k), None) for k in (0, 1, -1)],
-    "triu": [((X,), {"diagonal": k}, lambda a, k=k: np.triu(a, k), None) for k in (0, 1, -1)],
-    "diagonal": same("diagonal", {}, {"offset": 1}, {"offset": -1, "axis1": 1, "axis2": 2}),
     "gather": [
         ((MATRIX[:2], INDEX), {"axis": 1}, lambda a, i: np.take_along_axis(a, i, 1), None),
+        ((spaced(4, 2), INDEX), {"axis": 0}, lambda a, i: np.take_along_axis(a, i, 0), None),
+    ],
+    "take_along_axis": [
+        ((MATRIX[:2], INDEX), {}, lambda a, i: np.take_along_axis(a, i, -1), None),
         ((spaced(4, 2), INDEX), {"axis": 0}, lambda a, i: np.take_along_axis(a, i, 0), None),
     ],
 }  # fmt: skip
@@ -119,9 +138,15 @@ FLAT = [(name, *case) for name, cases in CASES.items() for case in cases]
 
 
 def called(fn, operands, static):
-    if fn in (shape.concatenate, shape.stack):
+    if fn in (shape.concatenate, shape.stack, shape.hstack, shape.vstack):
         return fn(operands, **static)
-    return fn(operands[0], index=operands[1], **static) if operands[1:] else fn(*operands, **static)
+    if fn is shape.expand:
+        return fn(*operands, *static["sizes"])
+    return (
+        fn(operands[0], index=operands[1], **static)
+        if fn is shape.gather
+        else fn(*operands, **static)
+    )
 
 
 @pytest.mark.parametrize("case", FLAT, ids=[f"{case[0]} {case[2]}" for case in FLAT])
@@ -138,7 +163,7 @@ def test_function(case):
 
 
 def test_every_function_is_in_the_table():
-    assert set(CASES) == public_functions(shape) - {"expand_dims", "full"}
+    assert set(CASES) == public_functions(shape) - {"expand_dims", "full", "shape"}
 
 
 def test_spellings_of_shapes():
@@ -232,3 +257,41 @@ def test_static_lists_compile_once():
     x.sum([0, 1]), x.transpose([1, 0, 2]), x.pad([[0, 0], [1, 1], [0, 0]])
     with count_compiles(expect=0):
         x.sum([0, 1]), x.sum((0, 1)), x.transpose([1, 0, 2]), x.pad([[0, 0], [1, 1], [0, 0]])
+
+
+def test_shape_of_anything():
+    for x in (lucid.zeros(2, 3), np.zeros((2, 3)), [[1, 2, 3], [4, 5, 6]]):
+        assert lucid.shape(x) == (2, 3)
+    assert lucid.shape(3.0) == ()
+
+
+def test_a_clone_is_kept_when_a_compiled_step_takes_the_memory():
+    x = lucid.ones(3)
+
+    @lucid.jit
+    def step():
+        x.data = x.data + 1
+
+    step()
+    before = x.clone()
+    step()
+    assert (before.tolist(), x.tolist()) == ([2, 2, 2], [3, 3, 3])
+
+
+def test_sizes_of_expand():
+    x = lucid.zeros(1, 3)
+    for y in (x.expand(2, -1), x.expand((2, -1)), x.expand([2, 3]), lucid.expand(x, 2, 3)):
+        assert y.shape == (2, 3)
+
+
+def test_meshgrid_refuses():
+    with pytest.raises(ValueError, match=r"^meshgrid: indexing must be 'ij' or 'xy', got 'ji'\.$"):
+        lucid.meshgrid(Tensor([1.0]), indexing="ji")
+    with pytest.raises(ValueError, match=r"^meshgrid: vectors are needed, got shape \(1, 1\)\.$"):
+        lucid.meshgrid(Tensor([1.0]), Tensor([[1.0]]))
+
+
+def test_take_along_axis_refuses_what_lies_outside():
+    text = r"^take_along_axis: indices must be from -2 to 1, got 2 at \[0\]\.$"
+    with pytest.raises(IndexError, match=text):
+        lucid.take_along_axis(Tensor([1.0, 2.0]), np.array([2]))

@@ -26,13 +26,13 @@ from lucid.ops.activation import *
 from lucid.ops.affine import *
 from lucid.ops.classification import *
 from lucid.ops.ctc import ctc_loss
-from lucid.ops.elementwise import tanh
 from lucid.ops.loss import *
 from lucid.ops.norm import *
 from lucid.ops.padding import pad
 from lucid.ops.position import rotary_pos_embedding
 from lucid.ops.resize import *
 from lucid.ops.sampling import *
+from lucid.ops.trigonometry import tanh
 
 __all__ = [
     "alpha_dropout",
