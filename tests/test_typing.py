@@ -62,6 +62,7 @@ WITH_ANY = {
     "lucid.nn.Buffer": DATA,
     "lucid.nn.Parameter": DATA,
     "lucid.data.TensorDataset": DATA,
+    "lucid.data.WeightedRandomSampler": DATA,
     "lucid.apply": CALL,
     "lucid.export": CALL,
     "lucid.func.functional_call": CALL,
