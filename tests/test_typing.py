@@ -57,12 +57,13 @@ CONTENTS = "whatever the user puts there"
 # The public names in whose types `Any` stands, and of what it is the type.
 WITH_ANY = {
     "lucid.Tensor": DATA,
+    "lucid.diag": DATA,
     "lucid.tensor": DATA,
+    "lucid.to_tensor": DATA,
     **{f"lucid.{name}": DATA for name in lucid.typed.__all__},
     "lucid.nn.Buffer": DATA,
     "lucid.nn.Parameter": DATA,
     "lucid.data.TensorDataset": DATA,
-    "lucid.data.WeightedRandomSampler": DATA,
     "lucid.apply": CALL,
     "lucid.export": CALL,
     "lucid.func.functional_call": CALL,
