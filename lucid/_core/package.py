@@ -41,7 +41,7 @@ def publish(namespace: dict[str, Any], *later: str) -> None:
         return namespace[name]
 
     def __dir__() -> list[str]:
-        return sorted({*namespace, *names})
+        return sorted(names)
 
     namespace.update(__getattr__=__getattr__, __dir__=__dir__)
     for name in names:

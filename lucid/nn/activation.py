@@ -37,19 +37,19 @@ __all__ = [
 
 
 class _Activation(Module):
-    """`function` of the input and of the constructor's arguments, which are attributes."""
+    """`_function` of the input and of the constructor's arguments, which are attributes."""
 
-    function: ClassVar[Callable[..., Tensor]]
+    _function: ClassVar[Callable[..., Tensor]]
     _arguments: ClassVar[list[str]] = []
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if "function" in vars(cls):
+        if "_function" in vars(cls):
             _, *cls._arguments = inspect.signature(cls.__init__).parameters
 
     def forward(self, input_: Tensor) -> Tensor:
         """The layer's function of `input_`."""
-        return type(self).function(input_, *(getattr(self, name) for name in self._arguments))
+        return type(self)._function(input_, *(getattr(self, name) for name in self._arguments))
 
     def extra_repr(self) -> str:
         values = ((name, getattr(self, name)) for name in self._arguments)
@@ -63,7 +63,7 @@ class ReLU(_Activation):
     Tensor([0., 2.])
     """
 
-    function = F.relu
+    _function = F.relu
 
 
 class ReLU6(_Activation):
@@ -73,7 +73,7 @@ class ReLU6(_Activation):
     Tensor([0., 2., 6.])
     """
 
-    function = F.relu6
+    _function = F.relu6
 
 
 class Hardtanh(_Activation):
@@ -83,7 +83,7 @@ class Hardtanh(_Activation):
     Tensor([-1. ,  0.5,  1. ])
     """
 
-    function = F.hardtanh
+    _function = F.hardtanh
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class LeakyReLU(_Activation):
     Tensor([-0.2,  2. ])
     """
 
-    function = F.leaky_relu
+    _function = F.leaky_relu
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
@@ -142,7 +142,7 @@ class ELU(_Activation):
     Tensor([-0.6321,  2.    ])
     """
 
-    function = F.elu
+    _function = F.elu
 
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
@@ -156,7 +156,7 @@ class SELU(_Activation):
     Tensor([-1.1113,  1.0507])
     """
 
-    function = F.selu
+    _function = F.selu
 
 
 class GELU(_Activation):
@@ -169,7 +169,7 @@ class GELU(_Activation):
     Tensor([-0.1587,  0.8413])
     """
 
-    function = F.gelu
+    _function = F.gelu
 
     def __init__(self, approximate: Literal["none", "tanh"] = "none") -> None:
         super().__init__()
@@ -183,7 +183,7 @@ class Sigmoid(_Activation):
     Tensor([0.5])
     """
 
-    function = F.sigmoid
+    _function = F.sigmoid
 
 
 class HardSigmoid(_Activation):
@@ -193,7 +193,7 @@ class HardSigmoid(_Activation):
     Tensor([0.  , 0.5 , 0.75])
     """
 
-    function = F.hard_sigmoid
+    _function = F.hard_sigmoid
 
 
 class SiLU(_Activation):
@@ -203,7 +203,7 @@ class SiLU(_Activation):
     Tensor([-0.2689,  0.7311])
     """
 
-    function = F.silu
+    _function = F.silu
 
 
 class Swish(SiLU):
@@ -221,7 +221,7 @@ class HardSwish(_Activation):
     Tensor([-0.    ,  0.6667,  4.    ])
     """
 
-    function = F.hard_swish
+    _function = F.hard_swish
 
 
 class Mish(_Activation):
@@ -231,7 +231,7 @@ class Mish(_Activation):
     Tensor([-0.3034,  0.8651])
     """
 
-    function = F.mish
+    _function = F.mish
 
 
 class Softplus(_Activation):
@@ -241,7 +241,7 @@ class Softplus(_Activation):
     Tensor([ 0.3133,  0.6931, 30.    ])
     """
 
-    function = F.softplus
+    _function = F.softplus
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
@@ -256,7 +256,7 @@ class Tanh(_Activation):
     Tensor([0.    , 0.7616])
     """
 
-    function = F.tanh
+    _function = F.tanh
 
 
 class Softmax(_Activation):
@@ -266,7 +266,7 @@ class Softmax(_Activation):
     Tensor([0.5, 0.5])
     """
 
-    function = F.softmax
+    _function = F.softmax
 
     def __init__(self, axis: int = -1) -> None:
         super().__init__()
@@ -280,7 +280,7 @@ class LogSoftmax(_Activation):
     Tensor([-0.6931, -0.6931])
     """
 
-    function = F.log_softmax
+    _function = F.log_softmax
 
     def __init__(self, axis: int = -1) -> None:
         super().__init__()
