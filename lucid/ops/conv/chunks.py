@@ -72,9 +72,24 @@ class Pieces:
     small: Strips
     large: Strips
 
+    def on_each_of(self, shards: int) -> Pieces:
+        """These pieces of each of `shards` parts of a larger batch, all parts at a time."""
+        return Pieces(
+            dataclasses.replace(self.form, batch=self.form.batch * shards),
+            self.count,
+            dataclasses.replace(self.small, images=self.small.images * shards),
+            dataclasses.replace(self.large, images=self.large.images * shards),
+        )
+
 
 def cut(form: Form, column_bytes: int) -> Pieces | None:
     """The pieces of a form whose columns take so many bytes; None where that is little."""
+    shards = form.shards
+    if shards > 1 and form.batch % shards == 0:
+        # Each device cuts its own images, or the partitioner would gather all images on each.
+        own = dataclasses.replace(form, batch=form.batch // shards, shards=1)
+        pieces = cut(own, column_bytes // shards)
+        return None if pieces is None else pieces.on_each_of(shards)
     if column_bytes <= tuning.WHOLE_BYTES:
         return None
     image = column_bytes // form.batch

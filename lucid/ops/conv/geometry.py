@@ -64,6 +64,7 @@ class Form:
     stride: tuple[int, ...]
     padding: tuple[int, ...]  # on the low side; `small` and `large` imply the high side
     dilation: tuple[int, ...]
+    shards: int = 1  # devices over which the batch may be split; only where a map is lowered
 
     @property
     def rank(self) -> int:

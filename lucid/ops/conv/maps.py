@@ -20,10 +20,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from lucid.ops.conv import lowerings
 from lucid.ops.conv.geometry import Form
@@ -43,15 +44,65 @@ ROLES = {
 def bind(values: dict[str, Array], form: Form, lowering: str) -> Array:
     """The map whose operands are `values`, given by their roles."""
     (primitive,) = (p for p, (*operands, _) in ROLES.items() if set(operands) == set(values))
-    lhs, rhs, _ = ROLES[primitive]
-    out: Array = primitive.bind(values[lhs], values[rhs], form=form, lowering=lowering)
-    return out
+    *roles, out = ROLES[primitive]
+    run: Any = partial(primitive.bind, form=form, lowering=lowering)
+    place = _explicit_place(values, out)
+    if place is not None:
+        run = jax.sharding.auto_axes(run, out_sharding=place)
+    result: Array = run(*_varying_alike([values[role] for role in roles]))
+    return result
+
+
+def _explicit_place(values: dict[str, Array], out: str) -> NamedSharding | None:
+    """Where the result lies on a mesh with Explicit axes: each axis as in the operand with it."""
+    places = {role: jax.typeof(value).sharding for role, value in values.items()}
+    meshes = [p.mesh for p in places.values() if AxisType.Explicit in p.mesh.axis_types]
+    if not meshes:
+        return None
+    spec: list[Any] = [None] * len(next(iter(places.values())).spec)
+    used: set[str] = set()
+    for role in sorted(places, reverse=True):  # the batch is in `small` or `large`: first
+        shared = _PLACE[_SHARED[frozenset({role, out})]]
+        entry = places[role].spec[shared[role][0]]
+        names = set(entry if isinstance(entry, tuple) else () if entry is None else (entry,))
+        if not names & used:  # one axis of the mesh splits one axis of an array
+            spec[shared[out][0]] = entry
+            used |= names
+    return NamedSharding(meshes[0], PartitionSpec(*spec))
+
+
+def _varying_alike(operands: list[Array]) -> list[Array]:
+    """The operands, each varying over the axes of a shard_map over which any of them does."""
+    kinds = [_varying(x) for x in operands]
+    if kinds[0] == kinds[1]:
+        return operands
+    every = kinds[0] | kinds[1]
+    return [_vary(x, tuple(every - kind)) for x, kind in zip(operands, kinds, strict=True)]
+
+
+def _varying(x: Array) -> frozenset[Any]:
+    aval: Any = jax.typeof(x)
+    found: frozenset[Any] = (
+        aval.manual_axis_type.varying if hasattr(aval, "manual_axis_type") else aval.vma
+    )
+    return found
+
+
+def _vary(x: Array, axes: tuple[Any, ...]) -> Array:
+    if not axes:
+        return x
+    module: Any = lax  # it lacks one of the two names
+    new = hasattr(module, "pcast")
+    result: Array = module.pcast(x, axes, to="varying") if new else module.pvary(x, axes)
+    return result
 
 
 def _abstract(
     out: str, lhs: ShapedArray, rhs: ShapedArray, *, form: Form, lowering: str
 ) -> ShapedArray:
-    return ShapedArray(getattr(form, f"{out}_shape"), lhs.dtype)
+    # What varies over axes of a shard_map, as both operands do, varies in the result.
+    aval: ShapedArray = lhs.update(shape=getattr(form, f"{out}_shape"), weak_type=False)
+    return aval
 
 
 # vmap. Each pair of arrays shares one axis of the form: (batch), the channels of small, or those
@@ -131,8 +182,19 @@ def _register(primitive: Primitive) -> None:
     batching.primitive_batchers[primitive] = partial(_batch, primitive)
 
     for platform in lowerings.LOWERINGS:
-        lower = mlir.lower_fun(partial(_run, platform, out), multiple_results=False)
-        mlir.register_lowering(primitive, lower, platform)
+        mlir.register_lowering(primitive, partial(_lower, platform, out), platform)
+
+
+def _lower(
+    platform: str | None, out: str, context: Any, a: Any, b: Any, *, form: Form, lowering: str
+) -> Any:
+    # Of a program for many devices; inside shard_map the shapes are already those of one.
+    devices = getattr(context.module_context.axis_context, "num_devices", None) or 1
+    form = dataclasses.replace(form, shards=devices)
+    # A lowering makes arrays that vary over nothing, and its operands are arrays like them.
+    plain = [ShapedArray(aval.shape, aval.dtype) for aval in context.avals_in]
+    run = mlir.lower_fun(partial(_run, platform, out), multiple_results=False)
+    return run(context.replace(avals_in=plain), a, b, form=form, lowering=lowering)
 
 
 def _run(platform: str | None, out: str, a: Array, b: Array, *, form: Form, lowering: str) -> Array:
