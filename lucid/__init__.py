@@ -62,7 +62,7 @@ from lucid.typed import *
 from lucid.types import *
 
 if TYPE_CHECKING:  # an import does without them: see `publish` below
-    from lucid import data, einops, func, linalg, onnx, utils
+    from lucid import data, einops, func, linalg, onnx, sharding, utils
     from lucid._core.jit import JITFunction, JITModule, compile, jit
     from lucid._export import export, load_exported
     from lucid.serialization import load, save
@@ -120,6 +120,7 @@ __all__ = [
     "random",
     "save",
     "set_grad_enabled",
+    "sharding",
     "tensor",
     "to_tensor",
     "types",

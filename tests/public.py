@@ -10,7 +10,7 @@ import lucid
 MODULES = (
     lucid, lucid.autograd, lucid.data, lucid.einops, lucid.error, lucid.func, lucid.linalg,
     lucid.nn, lucid.nn.functional, lucid.nn.init, lucid.nn.utils, lucid.nn.utils.rnn, lucid.onnx,
-    lucid.optim, lucid.optim.lr_scheduler, lucid.random, lucid.types, lucid.utils,
+    lucid.optim, lucid.optim.lr_scheduler, lucid.random, lucid.sharding, lucid.types, lucid.utils,
 )  # fmt: skip
 
 # By dotted name. A module without `__all__` shows what it defines.

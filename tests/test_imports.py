@@ -53,7 +53,7 @@ LAYERS = [
     ["data"],
     ["nn"],
     ["optim"],
-    ["func", "utils", "serialization", "onnx"],
+    ["func", "utils", "serialization", "sharding", "onnx"],
     ["_export"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

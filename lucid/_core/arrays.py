@@ -39,8 +39,8 @@ def find_device(device: str | Device) -> Device:
     Raises:
         UnknownDeviceError: no such device is present.
     """
-    if isinstance(device, jax.Device):
-        return device
+    if isinstance(device, (jax.Device, jax.sharding.Sharding)):
+        return device  # JAX takes either
     platform, _, number = str(device).partition(":")
     try:
         devices = jax.devices(platform)
@@ -54,7 +54,7 @@ def is_device(value: object) -> TypeGuard[str | Device]:
     """Whether `value` is a device or spelled like one, present or not."""
     if isinstance(value, str):
         return value.partition(":")[0] in ("cpu", "gpu", "tpu", "cuda", "rocm")
-    return isinstance(value, jax.Device)
+    return isinstance(value, (jax.Device, jax.sharding.Sharding))
 
 
 def _all_devices() -> list[Device]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
 
 from lucid._core import epoch
 from lucid._core.arrays import staged
@@ -71,6 +72,7 @@ class Program(Closure):
         self.donates = donate and not self.live and not self.has_effects
         leaves = jax.tree.leaves(self.inputs(arguments))
         self.on_one_device = all(len(a.sharding.device_set) == 1 for a in leaves if _is_held(a))
+        self.places: list[Any] = []  # of the written state, where it lies on several devices
         self.run = jax.jit(self._named(), donate_argnums=0 if self.donates else ())
         self.changes = self.changes_state()
         self.op: Op | None = None
@@ -82,6 +84,7 @@ class Program(Closure):
 
         def pure(*parts: Any) -> list[Array]:
             results = self.pure(*parts)
+            written = map(_kept, results.written, self.places or [None] * len(results.written))
             flat = self._flat_grads(results.grads)
             grads: list[Any] = [*results.grads, *results.arg_grads]
             together = [[grads[i] for i in held] for held in flat]
@@ -89,7 +92,7 @@ class Program(Closure):
             own = [i for i in sorted(rest) if grads[i] is not None]
             self.form = Form(flat, [*map(cut_like, together)], own, [*rest.difference(own)])
             return [
-                *results.written,
+                *written,
                 *map(flatten, together),
                 *[grads[i] for i in own],
                 *results.arg_data,
@@ -219,10 +222,18 @@ class Program(Closure):
         """
         leaves = jax.tree.leaves(self.inputs(arguments))
         bound = {a.sharding for a in leaves if _is_held(a) and a.committed}
-        if len(bound) == 1 and len((place := bound.pop()).device_set) == 1:
+        meshes = {s.mesh for s in bound if isinstance(s, NamedSharding) and s.mesh.size > 1}
+        if len(meshes) == 1:  # what is bound to nothing goes to all devices
+            bound = {NamedSharding(meshes.pop(), PartitionSpec())}
+        if len(bound) == 1:
+            place = bound.pop()
             for tensor in self.written:
                 if _is_held(tensor._data) and not tensor._data.committed:
                     tensor._put(jax.device_put(tensor._data, place))
+        held = [t._data.sharding if _is_held(t._data) else None for t in self.written]
+        self.places = [
+            p if isinstance(p, NamedSharding) and p.mesh.size > 1 else None for p in held
+        ]
 
     def __call__(self, arguments: Arguments) -> Any:
         self._check_aliases(arguments)
@@ -368,6 +379,11 @@ _set_grad: Any = Variable.__dict__["_gradient"].__set__
 
 def _copied(array: Array) -> Array:
     return jax.device_put(array, may_alias=False)
+
+
+def _kept(array: Array, place: Any) -> Array:
+    """The array where the state lay before, or XLA would choose a place itself."""
+    return array if place is None else jax.lax.with_sharding_constraint(array, place)
 
 
 def _is_held(array: Any) -> bool:

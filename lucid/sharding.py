@@ -1,0 +1,144 @@
+"""The same imperative step on one device and on a mesh of devices.
+
+    mesh = lucid.sharding.mesh(data=-1)
+    model = lucid.sharding.place(Decoder(), mesh)      # copies on all devices; or rule=fsdp()
+    optimizer = lucid.optim.Adam(model.parameters())   # its state lies as the parameters do
+    loader = lucid.data.DataLoader(dataset, 64, device=lucid.sharding.split(mesh))
+
+A step is written for a whole batch: its mean is that of the whole batch, and so are the statistics
+of BatchNorm. Under `lucid.jit` state stays where it was placed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from lucid._core.tensor import Tensor
+from lucid.nn.module import Module
+from lucid.optim.optimizer import Optimizer
+from lucid.random import Generator
+
+__all__ = ["fsdp", "mesh", "place", "split"]
+
+T = TypeVar("T")
+# (name of the Tensor, its shape, the mesh) -> an axis of the mesh or None for each axis
+Rule = Callable[[str, tuple[int, ...], Mesh], tuple[Any, ...]]
+
+
+def mesh(**axes: int) -> Mesh:
+    """All devices on named axes; one size may be -1, for what is left.
+
+    Args:
+        axes: the size of each axis.
+
+    Raises:
+        ValueError: the sizes do not multiply to the number of devices.
+
+    >>> lucid.sharding.mesh(data=-1).axis_names
+    ('data',)
+    """
+    axes = axes or {"data": -1}
+    count, sizes = jax.device_count(), list(axes.values())
+    known = math.prod(n for n in sizes if n != -1)
+    if sizes.count(-1) == 1 and known > 0:
+        sizes[sizes.index(-1)] = count // known
+    if min(sizes) < 1 or math.prod(sizes) != count:
+        raise ValueError(
+            f"mesh: the sizes {axes} do not multiply to the {count} devices that are present. "
+            "One of them may be -1, for what is left."
+        )
+    return jax.make_mesh(tuple(sizes), tuple(axes), (AxisType.Auto,) * len(sizes))
+
+
+def split(mesh: Mesh, *axes: str | None) -> NamedSharding:
+    """Where a batch lies: its first axis over the first of the mesh, or each as `axes` say.
+
+    Args:
+        mesh: the mesh.
+        axes: for each axis of an array the axis of the mesh that splits it, or None.
+
+    Raises:
+        ValueError: the mesh has no such axis.
+
+    >>> lucid.sharding.split(lucid.sharding.mesh(data=-1)).spec[0]
+    'data'
+    """
+    unknown = [a for a in axes if a is not None and a not in mesh.axis_names]
+    if unknown:
+        raise ValueError(f"split: the mesh has the axes {mesh.axis_names}, not {unknown}.")
+    return NamedSharding(mesh, PartitionSpec(*axes or mesh.axis_names[:1]))
+
+
+def fsdp(axis: str = "data", min_size: int = 4096) -> Rule:
+    """A rule for `place`: split the longest axis that the mesh divides.
+
+    Args:
+        axis: the axis of the mesh.
+        min_size: a Tensor of fewer elements is copied.
+
+    >>> mesh = lucid.sharding.mesh(data=-1)
+    >>> lucid.sharding.fsdp()("weight", (64, 128 * mesh.size), mesh)
+    (None, 'data')
+    """
+
+    def rule(name: str, shape: tuple[int, ...], mesh: Mesh) -> tuple[Any, ...]:
+        if axis not in mesh.shape:
+            raise ValueError(f'fsdp: the mesh has the axes {mesh.axis_names}, not "{axis}".')
+        fit = [i for i, n in enumerate(shape) if n % mesh.shape[axis] == 0]
+        if math.prod(shape) < min_size or not fit:
+            return ()
+        return (*(None,) * max(fit, key=lambda i: shape[i]), axis)
+
+    return rule
+
+
+def place(target: T, mesh: Mesh, rule: Rule | None = None) -> T:
+    """Move the state of a Module, an Optimizer or a Generator onto a mesh; returns the target.
+
+    Args:
+        target: what is moved, in place.
+        mesh: the mesh.
+        rule: (name, shape, mesh) -> how the Tensor is split; by default each device has a copy.
+
+    Raises:
+        TypeError: the target is something else.
+        ValueError: a rule splits an axis that the mesh does not divide; nothing was moved.
+
+    >>> model = lucid.sharding.place(nn.Linear(2, 1), lucid.sharding.mesh(data=-1))
+    >>> model.weight.data.sharding.mesh.axis_names
+    ('data',)
+    """
+    places = []
+    for name, tensor in _state_of(target):
+        spec = PartitionSpec(*(rule(name, tensor.shape, mesh) if rule else ()))
+        try:
+            sharding = NamedSharding(mesh, spec)
+            sharding.shard_shape(tensor.shape)
+        except ValueError as error:
+            raise ValueError(
+                f"place: {name} of shape {tensor.shape} cannot lie as {spec} on a mesh of "
+                f"{dict(mesh.shape)}; nothing was moved."
+            ) from error
+        places.append((tensor, sharding))
+    for tensor, sharding in places:
+        # A copy, or two arrays may share a buffer, and donation ends the life of both.
+        tensor.data = jax.device_put(tensor.data.copy(), sharding)
+    return target
+
+
+def _state_of(target: Any) -> list[tuple[str, Tensor]]:
+    if isinstance(target, Module):
+        return [*target.named_parameters(), *target.named_buffers()]
+    if isinstance(target, Optimizer):
+        states = enumerate(target.state.values())
+        return [(f"{i}.{key}", tensor) for i, held in states for key, tensor in held.items()]
+    if isinstance(target, Generator):
+        return [("state", target.state)]
+    raise TypeError(
+        f"place: a Module, an Optimizer or a Generator is needed, got {type(target).__name__}."
+    )

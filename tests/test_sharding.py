@@ -1,0 +1,77 @@
+"""lucid.sharding: a step on 8 devices gives what it gives on one; what it refuses."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import nn, sharding
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def runs():
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("sharding_cases.py")],
+        capture_output=True, text=True, timeout=200, cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", ["copies", "fsdp"])
+def test_ten_steps_are_those_of_one_device(runs, name):
+    one, other = runs["one"], runs[name]
+    np.testing.assert_allclose(other["losses"], one["losses"], rtol=0, atol=1e-12)
+    for a, b in zip(other["parameters"], one["parameters"], strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["one", "copies", "fsdp"])
+def test_state_stays_and_one_compilation_does(runs, name):
+    assert runs[name]["stayed"]
+    assert runs[name]["compiled_later"] == 0
+    assert runs[name]["split"] == (3 if name == "fsdp" else 0)  # the weight and its two moments
+
+
+def test_errors():
+    mesh = sharding.mesh(data=-1)
+    with pytest.raises(ValueError, match=r"mesh: the sizes {'data': 3} do not multiply to the"):
+        sharding.mesh(data=3)
+    with pytest.raises(ValueError, match=r"split: the mesh has the axes \('data',\), not"):
+        sharding.split(mesh, "model")
+    with pytest.raises(TypeError, match="an Optimizer or a Generator is needed, got list"):
+        sharding.place([1], mesh)
+
+
+def test_a_wrong_rule_moves_nothing():
+    model = nn.Linear(3, 2)
+    before = [p.data for p in model.parameters()]
+    with pytest.raises(ValueError, match=r"place: bias of shape \(2,\) cannot lie as"):
+        sharding.place(
+            model, sharding.mesh(data=-1), lambda name, *_: ("x",) if name == "bias" else ()
+        )
+    with pytest.raises(ValueError, match=r'fsdp: the mesh has the axes .*, not "model"'):
+        sharding.place(model, sharding.mesh(data=-1), sharding.fsdp("model"))
+    assert all(p.data is b for p, b in zip(model.parameters(), before, strict=True))
+
+
+def test_placed_memory_is_nobody_elses():
+    model = nn.Linear(3, 2)
+    kept = model.weight.detach()
+    sharding.place(model, sharding.mesh(data=-1))
+
+    @lucid.jit
+    def step():
+        model.weight.data = model.weight.data + 1
+
+    for _ in range(3):
+        step()
+    np.testing.assert_allclose(kept.numpy() + 3, model.weight.numpy(), rtol=1e-6)
