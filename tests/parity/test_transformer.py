@@ -10,7 +10,7 @@ import lucid
 from lucid import Tensor, nn
 from lucid.nn import functional as F
 from tests.helpers import spaced
-from tests.parity.test_attention import check_layer
+from tests.parity.layers import check_layer
 
 torch = pytest.importorskip("torch")
 
