@@ -38,6 +38,10 @@ def log_softmax(x):
     return x - np.log(np.sum(np.exp(x), 1, keepdims=True))
 
 
+def bounded(x, eps):
+    return x / np.maximum(np.linalg.norm(x, 2, 1, keepdims=True), eps)
+
+
 def smoothed(x, s):
     logs = log_softmax(x)
     return np.mean(-(1 - s) * logs[range(3), CLASSES] - s * np.mean(logs, 1))
@@ -130,8 +134,11 @@ CASES = {
         lambda x, v: F.layer_norm(x, 4, eps=v), lambda x, v: standardised(x, 1, v)
     ),
     "F.normalize eps": Case(
-        lambda x, v: F.normalize(x, eps=v * 20),
-        lambda x, v: x / np.maximum(np.linalg.norm(x, 2, 1, keepdims=True), v * 20),
+        lambda x, v: F.normalize(x, eps=v * 20), lambda x, v: bounded(x, v * 20)
+    ),
+    "F.cosine_similarity": Case(
+        lambda x, v: F.cosine_similarity(x, x * x, eps=v * 20),
+        lambda x, v: np.sum(bounded(x, v * 20) * bounded(x * x, v * 20), 1),
     ),
     "F.normalize ord": Case(
         lambda x, v: F.normalize(x, v + 1.53),
@@ -157,6 +164,8 @@ OTHERS: dict[str, Callable[[Any, Any], Any]] = {
     "F.dropout3d": F.dropout3d,
     "F.alpha_dropout": F.alpha_dropout,
     "F.drop_path": F.drop_path,
+    "lucid.isclose": lambda x, v: lucid.isclose(x, 2 * x, v, v),
+    "lucid.allclose": lambda x, v: lucid.allclose(x, 2 * x, v, v),
     "F.drop_block": lambda x, v: F.drop_block(x, 2, v),
     "F.drop_block eps": lambda x, v: F.drop_block(x, 2, 0.5, v),
     "F.embedding max_norm": lambda x, v: F.embedding(IDS, WEIGHT, max_norm=v),
