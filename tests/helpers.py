@@ -10,10 +10,12 @@ import contextlib
 import importlib.util
 import inspect
 import io
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -184,6 +186,30 @@ def check_torch(
         assert len(found) == len(targets)
         for value, target in zip(found, targets, strict=True):
             same(value, target, rtol=rtol)
+
+
+def on_8_devices(script: Path, timeout: float) -> Any:
+    """The JSON that a script prints in a process of its own, with 8 devices and 64-bit numbers."""
+    root = Path(__file__).parents[1]
+    settings = {
+        "PYTHONPATH": str(root),
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+        "JAX_ENABLE_X64": "1",
+        # On few cores the threads of 8 devices that run ahead can wait for each other for ever.
+        "JAX_CPU_ENABLE_ASYNC_DISPATCH": "0",
+    }
+    done = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        cwd=root,
+        env={**os.environ, **settings},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def public_functions(module: Any) -> set[str]:

@@ -1,9 +1,6 @@
 """Ten steps on one device, on 8 with copies, and on 8 with split state: JSON for a test."""
 
 import json
-import os
-
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 
 import jax
 import numpy as np
@@ -11,15 +8,10 @@ import numpy as np
 import lucid
 from lucid import nn, sharding
 
-jax.config.update("jax_cpu_enable_async_dispatch", False)
-jax.config.update("jax_enable_x64", True)
-
-
 compilations = []
 
 
-@jax.monitoring.register_event_duration_secs_listener
-def _listen(event, *_, **__):
+def listen(event, *_, **__):
     if event == "/jax/core/compile/backend_compile_duration":
         compilations.append(event)
 
@@ -64,5 +56,6 @@ def train(rule, sharded):
 
 
 if __name__ == "__main__":
+    jax.monitoring.register_event_duration_secs_listener(listen)
     rules = {"one": (None, False), "copies": (None, True), "fsdp": (sharding.fsdp(), True)}
     print(json.dumps({name: train(*how) for name, how in rules.items()}))

@@ -1,9 +1,5 @@
 """lucid.sharding: a step on 8 devices gives what it gives on one; what it refuses."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +7,12 @@ import pytest
 
 import lucid
 from lucid import nn, sharding
-
-ROOT = Path(__file__).parents[1]
+from tests.helpers import on_8_devices
 
 
 @pytest.fixture(scope="module")
 def runs():
-    done = subprocess.run(
-        [sys.executable, Path(__file__).with_name("sharding_cases.py")],
-        capture_output=True, text=True, timeout=200, cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return on_8_devices(Path(__file__).with_name("sharding_cases.py"), timeout=200)
 
 
 @pytest.mark.parametrize("name", ["copies", "fsdp"])

@@ -1,10 +1,7 @@
 """What convolutions do on 8 devices, as JSON: run by test_sharding.py in a process of its own."""
 
 import json
-import os
 import re
-
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +11,6 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from lucid.ops.conv import conv, conv_transpose, force_lowering
 from lucid.ops.conv.maps import chosen_lowerings
 
-# On few cores the threads of 8 devices that run ahead can wait for each other for ever.
-jax.config.update("jax_cpu_enable_async_dispatch", False)
-jax.config.update("jax_enable_x64", True)
 P = PartitionSpec
 
 COLLECTIVES = "all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter"

@@ -1,25 +1,15 @@
 """Convolutions on 8 devices: no collective but the sum of gradients, and the numbers of one."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.helpers import on_8_devices
 
 
 @pytest.fixture(scope="module")
 def seen():
-    done = subprocess.run(
-        [sys.executable, Path(__file__).with_name("sharded_cases.py")],
-        capture_output=True, text=True, timeout=400, cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return on_8_devices(Path(__file__).with_name("sharded_cases.py"), timeout=400)
 
 
 def test_a_split_batch_needs_all_reduces_only(seen):
