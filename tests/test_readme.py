@@ -110,3 +110,9 @@ def test_jax_optax_and_stablehlo(tmp_path, monkeypatch):
     export, load = lines_of("StableHLO")
     exec(export, names)
     np.testing.assert_allclose(eval(load, names).numpy(), model(x).numpy(), rtol=1e-5)
+
+
+def test_links_lead_to_files_of_the_project():
+    links = re.findall(r"\]\(([^)#]+)\)", README.read_text())
+    assert len(links) > 4
+    assert [link for link in links if not (README.parent / link).exists()] == []
