@@ -163,8 +163,11 @@ def _hashes(state: Array, start: Any, shape: tuple[int, ...]) -> tuple[Array, Ar
     # Over one axis: XLA takes four times as long to compile Threefry over four axes on CPU.
     low = lax.iota(np.uint32, n) + start * np.uint32(BLOCK)
     high = start // np.uint32(2**32 // BLOCK)
-    first, second = _threefry(_threefry(state, zero, one), high, low)
-    following = jnp.stack(_threefry(state, zero, zero))
+    following, key = (jnp.stack(_threefry(state, zero, word)) for word in (zero, one))
+    # The compiler would compute a draw's state anew from the first one wherever it is read: for
+    # one draw after another that grows exponentially, and takes minutes for a dozen of them.
+    following, key = lax.optimization_barrier((following, key))
+    first, second = _threefry(key, high, low)
     return following, first.reshape(shape), second.reshape(shape)
 
 
