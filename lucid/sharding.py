@@ -27,7 +27,7 @@ __all__ = ["fsdp", "mesh", "place", "split"]
 
 T = TypeVar("T")
 # (name of the Tensor, its shape, the mesh) -> an axis of the mesh or None for each axis
-Rule = Callable[[str, tuple[int, ...], Mesh], tuple[Any, ...]]
+Rule = Callable[[str, tuple[int, ...], Mesh], tuple[str | None, ...]]
 
 
 def mesh(**axes: int) -> Mesh:
@@ -86,7 +86,7 @@ def fsdp(axis: str = "data", min_size: int = 4096) -> Rule:
     (None, 'data')
     """
 
-    def rule(name: str, shape: tuple[int, ...], mesh: Mesh) -> tuple[Any, ...]:
+    def rule(name: str, shape: tuple[int, ...], mesh: Mesh) -> tuple[str | None, ...]:
         if axis not in mesh.shape:
             raise ValueError(f'fsdp: the mesh has the axes {mesh.axis_names}, not "{axis}".')
         fit = [i for i, n in enumerate(shape) if n % mesh.shape[axis] == 0]

@@ -23,7 +23,6 @@ from typing import (
     Generic,
     NamedTuple,
     ParamSpec,
-    Protocol,
     TypeVar,
     overload,
 )
@@ -54,16 +53,6 @@ _POSITIONAL = (
 )
 # What no keyword means: one of the name of such a parameter may be another.
 _NAMELESS = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_KEYWORD)
-
-
-class _Named(Protocol):
-    """What a NamedTuple is."""
-
-    @property
-    def _fields(self) -> tuple[str, ...]: ...
-
-
-Named = TypeVar("Named", bound=_Named)
 
 
 class Function(Generic[P, Result, Arrays]):
@@ -308,8 +297,6 @@ def _kind(parameter: inspect.Parameter) -> Kind:
 
 @overload
 def op(fn: Callable[P, Tensor], /) -> Function[P, Tensor, Array]: ...
-@overload
-def op(fn: Callable[P, Named], /) -> Function[P, Named, tuple[Array, ...]]: ...
 @overload
 def op(
     fn: Callable[P, tuple[Tensor, Tensor]], /
