@@ -211,6 +211,14 @@ def test_a_compiled_function_keeps_its_type(tmp_path, check):
 PROJECT = jedi.Project(ROOT)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def cache_of_its_own(tmp_path_factory):
+    """Jedi writes its files of parsed modules in place: two workers must not share a folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jedi.settings, "cache_directory", tmp_path_factory.mktemp("jedi"))
+        yield
+
+
 def script_of(text):
     """The editor's view of a script that ends with `text`."""
     return jedi.Script(HEAD + text, path=ROOT / "example.py", project=PROJECT)
