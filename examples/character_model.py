@@ -155,7 +155,7 @@ def main() -> None:
         scheduler.step()
         return bits
 
-    train(args.steps, step)
+    train(args.steps, step, args.log)
 
     print(f"bits per character on held-out text at the end:   {held_out_bits():.3f}")
 

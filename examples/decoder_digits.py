@@ -101,7 +101,7 @@ def main() -> None:
         optimizer.step()
         return loss
 
-    train(args.steps, lambda: train_step(next(batches)))
+    train(args.steps, lambda: train_step(next(batches)), args.log)
 
     with lucid.no_grad():
         x = Tensor(held_out)

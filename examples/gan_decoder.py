@@ -1,7 +1,7 @@
 """A GAN that draws handwritten digits: one imperative training step, compiled as one program.
 
     python examples/gan_decoder.py
-    python examples/gan_decoder.py --steps 2000 --resume gan_decoder/checkpoint.npz
+    python examples/gan_decoder.py --steps 6000 --resume gan_decoder/checkpoint.npz
 
 Trains a generator of transposed convolutions on scikit-learn's digits, writes pictures of the same
 noise over time and a checkpoint, and measures at the end how far the samples are from real digits.
@@ -22,7 +22,7 @@ import numpy as np
 from support.digits import split_digits
 from support.gan_figures import save_tiles, show_curves
 from support.gan_metrics import Judge
-from support.script import positive
+from support.script import new_folder, positive, rate, share
 from tqdm import tqdm
 
 import lucid
@@ -289,15 +289,15 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--loss", choices=LOSSES, default=LOSSES[0], help="what is trained for")
-    parser.add_argument("--steps", type=positive, default=1200, help="training steps in all")
+    parser.add_argument("--steps", type=positive, default=3000, help="training steps in all")
     parser.add_argument("--batch", type=positive, default=64, help="images in a step")
     parser.add_argument(
         "--latent", type=positive, default=32, help="numbers that a digit is made of"
     )
     parser.add_argument("--width", type=positive, default=16, help="channels next to the image")
-    parser.add_argument("--g-lr", type=float, default=1e-3, help="generator's learning rate")
-    parser.add_argument("--d-lr", type=float, default=3e-3, help="discriminator's learning rate")
-    parser.add_argument("--ema-decay", type=float, default=0.99, help="of the averaged generator")
+    parser.add_argument("--g-lr", type=rate, default=1e-3, help="generator's learning rate")
+    parser.add_argument("--d-lr", type=rate, default=3e-3, help="discriminator's learning rate")
+    parser.add_argument("--ema-decay", type=share, default=0.99, help="of the averaged generator")
     parser.add_argument("--seed", type=int, default=0, help="of initial values, batches and noise")
     parser.add_argument("--sample-every", type=positive, default=200, help="steps between pictures")
     parser.add_argument(
@@ -309,7 +309,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--resume", type=Path, metavar="CHECKPOINT", help="go on from this file, at the rates given"
     )
-    parser.add_argument("--out", type=Path, default=Path("gan_decoder"), help="folder of results")
+    parser.add_argument(
+        "--out", type=new_folder, default=Path("gan_decoder"), help="folder of results"
+    )
     return parser.parse_args(argv)
 
 
@@ -329,10 +331,14 @@ def train(training: Training, args: argparse.Namespace) -> None:
             )
             progress.update(args.batch)
             last = training.step == args.steps
-            if training.step % args.sample_every == 0 or last:
+            draws = last or training.step % args.sample_every == 0
+            keeps = last or training.step % args.checkpoint_every == 0
+            if draws or keeps:  # an early Ctrl-C leaves no empty folder
+                args.out.mkdir(parents=True, exist_ok=True)
+            if draws:
                 picture = args.out / f"samples_{training.step:06}.png"
                 save_tiles(picture, training.sample()[:64], columns=16)
-            if training.step % args.checkpoint_every == 0 or last:
+            if keeps:
                 training.save(args.out / "checkpoint.npz")
 
 
@@ -375,7 +381,6 @@ def main(argv: Sequence[str] | None = None) -> None:
             for name, lr in (("g_optimizer", args.g_lr), ("d_optimizer", args.d_lr)):
                 training.parts[name].param_groups[0]["lr"] = lr
             print(f"resumed from {training.checkpoint}")
-        args.out.mkdir(parents=True, exist_ok=True)
         train(training, args)
     except (ValueError, OSError) as error:
         sys.exit(f"{error}")

@@ -177,7 +177,7 @@ def main() -> None:
         scheduler.step()
         return loss
 
-    train(args.steps, step)
+    train(args.steps, step, args.log)
 
     with lucid.no_grad():
         missing = model(Tensor(small.transpose(2, 0, 1)[None])).numpy()[0].transpose(1, 2, 0)

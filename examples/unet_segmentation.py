@@ -146,7 +146,7 @@ def main() -> None:
         scheduler.step()
         return loss
 
-    train(args.steps, step)
+    train(args.steps, step, args.log)
 
     model.eval()
     predicted = scores(Tensor(held_out)).numpy().argmax(axis=1)

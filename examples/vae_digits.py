@@ -115,7 +115,7 @@ def main() -> None:
         scheduler.step()
         return loss
 
-    train(args.steps, step)
+    train(args.steps, step, args.log)
 
     print(f"ELBO on held-out digits at the end:   {held_out_elbo():.1f} nats per image")
 

@@ -148,7 +148,7 @@ def main() -> None:
         scheduler.step()
         return loss
 
-    train(args.steps, step)
+    train(args.steps, step, args.log)
 
     made, error = decode(Tensor(held_out), Tensor(targets))
     print(f"spectral error on held-out sounds at the end:   {error.item():.3f}")

@@ -42,7 +42,7 @@ def show_rows(groups: Mapping[str, np.ndarray], columns: int) -> Figure:
     heights = [picture.shape[0] for picture in pictures.values()]
     width = 7.5
     scale = width / next(iter(pictures.values())).shape[1]
-    figure = Figure(figsize=(width + 1, scale * sum(heights) + 0.15 * len(heights)), dpi=80)
+    figure = Figure(figsize=(width + 1, scale * sum(heights) + 0.15 * len(heights)), dpi=100)
     figure.set_layout_engine("constrained")
     axes = figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
     for axis, (title, picture) in zip(axes, pictures.items(), strict=True):

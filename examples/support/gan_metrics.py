@@ -106,6 +106,11 @@ class Judge:
             return features.numpy(), F.softmax(logits, axis=1).numpy()
 
 
+def nearest(images: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """For each image the one of `among` with the least squared difference, pixel by pixel."""
+    return np.stack([among[((among - image) ** 2).sum(axis=(1, 2, 3)).argmin()] for image in images])
+
+
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     """|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)); Heusel et al., arXiv:1706.08500.
 

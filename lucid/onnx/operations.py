@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lucid.nn import functional as F
+from lucid.onnx import attention
 from lucid.onnx.common import (
     Names,
     Translation,
@@ -38,6 +39,8 @@ from lucid.ops import (
     resize,
     trigonometry,
 )
+from lucid.ops import attention as attending
+from lucid.ops import multi_head
 from lucid.ops import shape as shapes
 from lucid.ops.conv import Window, check_window, convolve, convolve_transpose
 
@@ -476,6 +479,9 @@ _TABLE: dict[Callable[..., Any], Translation] = {
     shapes.split: split,
     shapes.chunk: split,
     shapes.pad: pad,
+    attending.attention: attention.attention,
+    multi_head.in_projection: attention.in_projection,
+    multi_head.merged_heads: attention.merged_heads,
     indexing.take: take,
     lookup.embedding: embedding,
     resize.interpolate: interpolate,

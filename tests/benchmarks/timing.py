@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 Candidates = dict[str, Callable[[], object]]
-SLOW = 0.3
+SLOW = 1.0
 PAUSE = 0.02
 
 

@@ -1,5 +1,6 @@
 """Each script learns in a reduced setting, and ends in a picture."""
 
+import math
 import os
 import re
 import signal
@@ -49,7 +50,8 @@ ROOT = Path(__file__).parents[2]
 def test_a_script_learns_and_draws(script, flags, figure, learned, tmp_path):
     picture = tmp_path / "picture.png"
     run = subprocess.run(
-        [sys.executable, ROOT / "examples" / f"{script}.py", *flags, "--out", picture],
+        [sys.executable, ROOT / "examples" / f"{script}.py", *flags, "--out", picture]
+        + ["--log", tmp_path / "losses.csv"],
         capture_output=True,
         text=True,
         check=True,
@@ -62,6 +64,9 @@ def test_a_script_learns_and_draws(script, flags, figure, learned, tmp_path):
     )
     first, last = map(float, re.findall(rf"{figure} at the .*: +(-?[\d.]+)", run.stdout))
     assert learned(first, last), run.stdout
+    head, *losses = (tmp_path / "losses.csv").read_text().splitlines()
+    assert head == "step,loss" and len(losses) == int(flags[1])
+    assert all(math.isfinite(float(line.split(",")[1])) for line in losses)
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
@@ -93,6 +98,22 @@ def test_a_picture_that_cannot_be_written_is_refused_before_work_begins(tmp_path
     run = called("decoder_digits", "--out", tmp_path / "absent" / "picture.png")
     assert run.stderr.splitlines()[-1].endswith("absent/picture.png cannot be written")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "flag, value, said",
+    [
+        ("--g-lr", "-1", "must be above 0, got -1"),
+        ("--d-lr", "nan", "must be above 0, got nan"),
+        ("--ema-decay", "1", "must be from 0 to below 1, got 1"),
+        ("--out", f"{__file__}/results", f"{__file__}/results cannot be written"),
+    ],
+)
+def test_the_gan_refuses_numbers_that_cannot_train(flag, value, said):
+    run = called("gan_decoder", flag, value)
+    assert run.returncode == 2
+    assert run.stderr.splitlines()[-1] == f"gan_decoder.py: error: argument {flag}: {said}"
 
 
 @pytest.mark.slow

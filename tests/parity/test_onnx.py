@@ -406,3 +406,48 @@ def test_the_missing_package_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx.checker", None)
     with pytest.raises(ModuleNotFoundError, match=r'pip install "lucid-jax\[onnx\]"'):
         lucid.onnx.export(nn.ReLU(), lucid.zeros(1, 3), tmp_path / "model.onnx")
+
+
+# --- Attention ----------------------------------------------------------------------------------
+
+
+class Attends(nn.Module):
+    """Attention of a sequence to itself or to another, with a mask."""
+
+    def __init__(self, mask=None, is_causal=False, **options):
+        super().__init__()
+        self.attention = nn.MultiHeadAttention(8, 2, **options)
+        self.mask, self.is_causal = mask, is_causal
+
+    def forward(self, x, memory=None):
+        memory = x if memory is None else memory
+        return self.attention(x, memory, memory, attn_mask=self.mask, is_causal=self.is_causal)
+
+
+HIDDEN = np.random.default_rng(2).uniform(size=(5, 5)) < 0.5
+HIDDEN[1] = True  # a query that sees no key
+
+
+@pytest.mark.parametrize(
+    "module, shapes",
+    [
+        (Attends(), [(5, 8)]),
+        (Attends(), [(3, 8), (5, 8)]),
+        (Attends(is_causal=True), [(5, 8)]),
+        (Attends(mask=HIDDEN), [(5, 8)]),
+        (Attends(mask=np.where(HIDDEN, -np.inf, 0.3).astype("f")), [(5, 8)]),
+        (Attends(mask=HIDDEN, is_causal=True), [(5, 8)]),
+        (Attends(bias=False), [(5, 8)]),
+        (Attends(kdim=3, vdim=3), [(5, 8), (4, 3)]),
+        (nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16), 2), [(5, 8)]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_attention(module, shapes, tmp_path):
+    check(randomised(module), *shapes, path=tmp_path)
+
+
+def test_attention_with_groups_of_heads_is_refused(tmp_path):
+    module = Of(lambda q: F.scaled_dot_product_attention(q, q[:, :1], q[:, :1], enable_gqa=True))
+    with pytest.raises(NotImplementedError, match="with enable_gqa it has no translation"):
+        lucid.onnx.export(module, np.zeros((2, 2, 5, 8), "f"), tmp_path / "model.onnx")
