@@ -12,7 +12,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from matplotlib.image import imsave
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 from sklearn.datasets import load_sample_image
@@ -135,17 +136,39 @@ def ssim(image: np.ndarray, truth: np.ndarray) -> float:
     return float(np.mean(likeness / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))))
 
 
-def save_picture(path: Path, small: np.ndarray, panels: list[np.ndarray]) -> None:
-    """The small photograph and the panels beside each other; below each, its detail."""
-    columns = []
-    for image in (enlarged(small, "nearest"), *panels):
-        detail = image[DETAIL].repeat(3, axis=0).repeat(3, axis=1)
-        width = detail.shape[1]
-        whole = resized(image, width * image.shape[0] // image.shape[1], width, "bicubic")
-        columns.append(np.concatenate([whole, np.ones((6, width, 3)), detail]))
-    gap = np.ones((columns[0].shape[0], 6, 3))
-    row = [part for column in columns for part in (gap, column)][1:]
-    imsave(path, np.clip(np.concatenate(row, axis=1), 0, 1))
+def learned(model: nn.Module, small: np.ndarray) -> np.ndarray:
+    """A photograph four times as large: the mean over the eight ways to turn and mirror it."""
+
+    def turned(image: np.ndarray, turns: int, mirrored: bool) -> np.ndarray:
+        return np.rot90(image[:, ::-1] if mirrored else image, turns)
+
+    def turned_back(image: np.ndarray, turns: int, mirrored: bool) -> np.ndarray:
+        image = np.rot90(image, -turns)
+        return image[:, ::-1] if mirrored else image
+
+    ways = [(turns, mirrored) for turns in range(4) for mirrored in (False, True)]
+    with lucid.no_grad():
+        missing = [
+            model(Tensor(turned(small, *way).transpose(2, 0, 1)[None])).numpy()[0] for way in ways
+        ]
+    found = [turned_back(m.transpose(1, 2, 0), *way) for m, way in zip(missing, ways, strict=True)]
+    return enlarged(small, "bicubic") + np.mean(found, axis=0)
+
+
+def save_picture(path: Path, panels: dict[str, np.ndarray]) -> None:
+    """Photographs of one size beside each other, by their titles; below each, its detail."""
+    rows, columns = DETAIL
+    frame = (columns.start, rows.start), columns.stop - columns.start, rows.stop - rows.start
+    figure = Figure(figsize=(12, 5.6), dpi=130, layout="constrained")
+    axes = figure.subplots(2, len(panels))
+    for (whole, detail), (title, image) in zip(axes.T, panels.items(), strict=True):
+        whole.imshow(np.clip(image, 0, 1))
+        whole.add_patch(Rectangle(*frame, fill=False, color="white"))
+        whole.set_title(title)
+        detail.imshow(np.clip(image[DETAIL], 0, 1), interpolation="nearest")
+        whole.set_axis_off()
+        detail.set_axis_off()
+    figure.savefig(path)
 
 
 def main() -> None:
@@ -161,6 +184,7 @@ def main() -> None:
     small = shrunk(truth)
 
     model = Enlarger(args.channels, args.blocks)
+    average = nn.utils.EMA(model, decay=0.99)
     optimizer = optim.Adam(model.parameters(), lr=1e-3)
     scheduler = optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=args.steps)
 
@@ -170,6 +194,7 @@ def main() -> None:
         loss = lucid.abs(model(small) - missing).mean()
         loss.backward()
         optimizer.step()
+        average.update(model)
         return loss
 
     def step() -> Tensor:
@@ -179,15 +204,17 @@ def main() -> None:
 
     train(args.steps, step, args.log)
 
-    with lucid.no_grad():
-        missing = model(Tensor(small.transpose(2, 0, 1)[None])).numpy()[0].transpose(1, 2, 0)
     found = {method: enlarged(small, method) for method in RESAMPLING}
-    found["learned"] = found["bicubic"] + missing
+    found["learned"] = learned(average, small)
     print(f"{'the unseen photograph':<24}{'PSNR, dB':>10}{'SSIM':>8}")
     for method, image in found.items():
         print(f"{method:<24}{psnr(image, truth):>10.2f}{ssim(image, truth):>8.3f}")
 
-    save_picture(args.out, small, [found["bicubic"], found["learned"], truth])
+    height, width, _ = small.shape
+    panels = {f"{width} x {height} pixels": found["nearest"]}
+    for method in ("bicubic", "learned"):
+        panels[f"{method}, {psnr(found[method], truth):.2f} dB"] = found[method]
+    save_picture(args.out, {**panels, "original": truth})
     print(f"small, bicubic, learned, original: {args.out}")
 
 
