@@ -23,7 +23,7 @@ import lucid
 from lucid import Tensor, nn, optim
 
 SCALE = 4
-DETAIL = slice(140, 236), slice(250, 394)  # of the flower: rows and columns
+DETAIL = slice(56, 136), slice(305, 425)  # of the flower: rows and columns
 RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -159,7 +159,7 @@ def save_picture(path: Path, panels: dict[str, np.ndarray]) -> None:
     """Photographs of one size beside each other, by their titles; below each, its detail."""
     rows, columns = DETAIL
     frame = (columns.start, rows.start), columns.stop - columns.start, rows.stop - rows.start
-    figure = Figure(figsize=(12, 5.6), dpi=130, layout="constrained")
+    figure = Figure(figsize=(12, 4.3), dpi=130, layout="constrained")
     axes = figure.subplots(2, len(panels))
     for (whole, detail), (title, image) in zip(axes.T, panels.items(), strict=True):
         whole.imshow(np.clip(image, 0, 1))
