@@ -65,6 +65,7 @@ if TYPE_CHECKING:  # an import does without them: see `publish` below
     from lucid import data, einops, func, linalg, onnx, sharding, utils
     from lucid._core.jit import JITFunction, JITModule, compile, jit
     from lucid._export import export, load_exported
+    from lucid._summary import summary
     from lucid.serialization import load, save
 
 newaxis = None
@@ -121,6 +122,7 @@ __all__ = [
     "save",
     "set_grad_enabled",
     "sharding",
+    "summary",
     "tensor",
     "to_tensor",
     "types",
@@ -145,4 +147,4 @@ __all__ += types.__all__
 waiting.listen()
 growth.listen()
 _einops.listen()
-publish(globals(), "lucid.serialization", "lucid._export", "lucid._core.jit")
+publish(globals(), "lucid.serialization", "lucid._export", "lucid._summary", "lucid._core.jit")

@@ -54,7 +54,7 @@ LAYERS = [
     ["nn"],
     ["optim"],
     ["func", "utils", "serialization", "sharding", "onnx"],
-    ["_export"],
+    ["_export", "_summary"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 REQUIRED = {"jax", "jaxlib", "numpy"}

@@ -108,7 +108,9 @@ class Judge:
 
 def nearest(images: np.ndarray, among: np.ndarray) -> np.ndarray:
     """For each image the one of `among` with the least squared difference, pixel by pixel."""
-    return np.stack([among[((among - image) ** 2).sum(axis=(1, 2, 3)).argmin()] for image in images])
+    return np.stack(
+        [among[((among - image) ** 2).sum(axis=(1, 2, 3)).argmin()] for image in images]
+    )
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:

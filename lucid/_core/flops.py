@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
 
 from lucid._core.mode import state
+from lucid._core.op import Op
 from lucid._core.tape import Node, reachable
 from lucid._core.variable import Variable
 
@@ -48,5 +49,10 @@ def flops_of(tensor: Variable) -> int:
 
 def _flops_of_node(node: Node) -> int:
     arrays = node.kinds if node.arrays is None else node.arrays
-    analysis: Any = jax.jit(node.op.fn).lower(*arrays).cost_analysis()
-    return int((analysis or {}).get("flops", 0))
+    return int(cost_of(node.op, arrays)[0])
+
+
+def cost_of(op: Op, operands: Sequence[Any]) -> tuple[float, float]:
+    """The floating-point operations and the bytes accessed of an operation, as XLA counts them."""
+    analysis: Any = jax.jit(op.fn).lower(*operands).cost_analysis() or {}
+    return analysis.get("flops", 0.0), analysis.get("bytes accessed", 0.0)

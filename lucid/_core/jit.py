@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import functools
 import inspect
 import logging
@@ -11,7 +12,7 @@ import sys
 import threading
 import types
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, overload
 
 import jax
@@ -48,6 +49,23 @@ class CacheInfo(NamedTuple):
     misses: int
     programs: int
     max_programs: int
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Around what traces: JAX's errors in the terms of lucid."""
+    try:
+        yield
+    except _VALUE_NEEDED as error:
+        drop_advice(error)
+        raise JitError(
+            f"{user_line(error.__traceback__)} needs the value of a Tensor, which does not exist "
+            "while the function is compiled. Return the Tensor and look at it outside, or choose "
+            "with lucid.where."
+        ) from error
+    except Exception as error:
+        drop_advice(error)
+        raise
 
 
 class Jitted(Generic[P, R]):
@@ -99,21 +117,11 @@ class Jitted(Generic[P, R]):
     def _first_call(self, key: Any, arguments: Arguments) -> R:
         self._misses += 1
         self._explain(key, arguments)
-        try:
+        with _explained():
             with waiting(self.__name__):
                 program = Program(self._fn, arguments, self._donate)
                 program.compile(arguments)
             result: R = program.first_call(arguments)
-        except _VALUE_NEEDED as error:
-            drop_advice(error)
-            raise JitError(
-                f"{user_line(error.__traceback__)} needs the value of a Tensor, which does not "
-                "exist while the function is compiled. Return the Tensor and look at it "
-                "outside, or choose with lucid.where."
-            ) from error
-        except Exception as error:
-            drop_advice(error)
-            raise
         self._programs.setdefault(key, []).append(program)
         self._evict()
         return result
@@ -161,8 +169,9 @@ class Jitted(Generic[P, R]):
     def lower(self, *args: Any, **kwargs: Any) -> jax.stages.Lowered:
         """The program for these arguments before compilation, without running it."""
         arguments, key = self._take_apart(args, kwargs)
-        program = self._find(key, arguments) or Program(self._fn, arguments, self._donate)
-        return program.run.lower(*program.inputs(arguments))
+        with _explained():
+            program = self._find(key, arguments) or Program(self._fn, arguments, self._donate)
+            return program.run.lower(*program.inputs(arguments))
 
     def _take_apart(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Arguments, Any]:
         """The arguments, and the part of the signature that they make up."""
