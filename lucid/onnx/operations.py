@@ -33,6 +33,7 @@ from lucid.ops import (
     linalg,
     logic,
     lookup,
+    multi_head,
     norm,
     pool,
     reduce,
@@ -40,7 +41,6 @@ from lucid.ops import (
     trigonometry,
 )
 from lucid.ops import attention as attending
-from lucid.ops import multi_head
 from lucid.ops import shape as shapes
 from lucid.ops.conv import Window, check_window, convolve, convolve_transpose
 

@@ -48,10 +48,10 @@ ROOT = Path(__file__).parents[2]
     ],
 )
 def test_a_script_learns_and_draws(script, flags, figure, learned, tmp_path):
-    picture = tmp_path / "picture.png"
+    picture, losses = tmp_path / "picture.png", tmp_path / "losses.csv"
+    results = ["--out", picture, "--log", losses]
     run = subprocess.run(
-        [sys.executable, ROOT / "examples" / f"{script}.py", *flags, "--out", picture]
-        + ["--log", tmp_path / "losses.csv"],
+        [sys.executable, ROOT / "examples" / f"{script}.py", *flags, *results],
         capture_output=True,
         text=True,
         check=True,
@@ -64,9 +64,9 @@ def test_a_script_learns_and_draws(script, flags, figure, learned, tmp_path):
     )
     first, last = map(float, re.findall(rf"{figure} at the .*: +(-?[\d.]+)", run.stdout))
     assert learned(first, last), run.stdout
-    head, *losses = (tmp_path / "losses.csv").read_text().splitlines()
-    assert head == "step,loss" and len(losses) == int(flags[1])
-    assert all(math.isfinite(float(line.split(",")[1])) for line in losses)
+    head, *rows = losses.read_text().splitlines()
+    assert head == "step,loss" and len(rows) == int(flags[1])
+    assert all(math.isfinite(float(row.split(",")[1])) for row in rows)
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
