@@ -8,7 +8,7 @@ from math import inf, pi
 from typing import TYPE_CHECKING
 
 from lucid import _einops, autograd, error, nn, optim, random, typed, types
-from lucid._core import growth, waiting
+from lucid._core import growth, tracebacks, waiting
 from lucid._core.errors import BackwardError, DeviceMismatchError, JitError, UnknownDeviceError
 from lucid._core.flops import count_flops, flops_enabled
 from lucid._core.gate import apply
@@ -146,5 +146,6 @@ __all__ += types.__all__
 
 waiting.listen()
 growth.listen()
+tracebacks.listen()
 _einops.listen()
 publish(globals(), "lucid.serialization", "lucid._export", "lucid._summary", "lucid._core.jit")

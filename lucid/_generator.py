@@ -50,6 +50,9 @@ class Generator:
             self._seed = seed
         return self
 
+    def __repr__(self) -> str:
+        return f"Generator(initial_seed={self._seed})"
+
     @property
     def initial_seed(self) -> int:
         """The seed that the stream started from."""

@@ -34,7 +34,7 @@ LAYERS = [
         "_core.growth",
         "_core.arguments",
     ],
-    ["_core.arguments", "_core.arrays", "_core.handle", "error"],
+    ["_core.arguments", "_core.tracebacks", "_core.arrays", "_core.handle", "error"],
     ["_core.mode", "_core.op"],
     ["_core.variable"],
     ["_core.tape", "_core.static", "_core.known", "_core.integers"],

@@ -61,7 +61,7 @@ SAYS = {
     "to(device=)": (
         lambda: X.to(device="cpu", dtype="float32", non_blocking=True),
         "Tensor.to: got an unexpected keyword argument 'device'; lucid takes one by place, as in "
-        "x.to(device); it is Tensor.to(target: ",
+        "x.to(device); it is Tensor.to(target, ",
     ),
     "to(non_blocking=)": (
         lambda: X.to("cpu", non_blocking=True),
@@ -88,7 +88,7 @@ SAYS = {
     "num_workers": (
         lambda: DataLoader([1], num_workers=4),
         "DataLoader: got an unexpected keyword argument 'num_workers'; lucid makes batches ahead "
-        "in one thread: prefetch is how many; it is DataLoader(dataset: ",
+        "in one thread: prefetch is how many; it is DataLoader(dataset, ",
     ),
     "pin_memory": (
         lambda: DataLoader([1], pin_memory=True),
@@ -111,7 +111,7 @@ SAYS = {
     "cat": (lambda: lucid.cat([X, X]), "lucid has no attribute 'cat'; lucid calls it concatenate"),
     "ReLU(True)": (
         lambda: nn.ReLU(True),
-        "ReLU: too many positional arguments; it is ReLU() -> 'None'. If True is for inplace: "
+        "ReLU: too many positional arguments; it is ReLU(). If True is for inplace: "
         "lucid returns a new Tensor, leave it out.",
     ),
     "LeakyReLU(0.2, True)": (
@@ -127,7 +127,7 @@ SAYS = {
     ),
     "F.dropout(inplace)": (
         lambda: F.dropout(X, 0.5, True, True),
-        "dropout: too many positional arguments; it is dropout(input_: ",
+        "dropout: too many positional arguments; it is dropout(input_, ",
     ),
     "contiguous": (
         lambda: X.contiguous(), "Tensor has no attribute 'contiguous'; lucid needs none: "
@@ -144,8 +144,8 @@ SAYS = {
     ),
     "transpose(0, 1)": (
         lambda: X.transpose(0, 1),
-        "transpose: too many positional arguments; it is transpose(a: 'Operand', axes: 'Sequence["
-        "int] | None' = None) -> 'Tensor'. Two axes are exchanged by swapaxes(axis1, axis2).",
+        "transpose: too many positional arguments; it is transpose(a, axes=None). Two axes are "
+        "exchanged by swapaxes(axis1, axis2).",
     ),
     "pow": (lambda: X.pow(2), "Tensor has no attribute 'pow'; lucid calls it a ** b."),
     "dim()": (lambda: X.dim(), "Tensor has no attribute 'dim'; lucid calls it ndim."),
@@ -209,7 +209,7 @@ SAYS = {
         lambda: lucid.optim.lr_scheduler.LambdaLR(
             lucid.optim.SGD(parameters()), lr_lambda=lambda epoch: 1.0
         ),
-        "LambdaLR: multiple values for argument 'lr_lambda'; it is LambdaLR(lr_lambda: ",
+        "LambdaLR: multiple values for argument 'lr_lambda'; it is LambdaLR(lr_lambda, ",
     ),
     "a list as input": (
         lambda: MODEL([[1.0, 2.0, 3.0]]),

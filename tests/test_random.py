@@ -349,3 +349,7 @@ def test_what_multinomial_refuses(probs, arguments, text):
 def test_a_compiled_multinomial_knows_the_number_of_places():
     with pytest.raises(ValueError, match=r"^multinomial: of 2 places 3 cannot be drawn\.$"):
         lucid.jit(lambda w: lucid.random.multinomial(w, 3))(Tensor([1.0, 1.0]))
+
+
+def test_a_generator_shows_its_seed():
+    assert repr(lucid.random.Generator(7)) == "Generator(initial_seed=7)"

@@ -30,10 +30,10 @@ def misuse(
             break
     if args and isinstance(args[-1], bool) and "too many positional" in reason:
         advice += f" If {args[-1]} is for inplace: lucid returns a new Tensor, leave it out."
-    shown = [p for name, p in signature.parameters.items() if name != "self"]
-    return TypeError(
-        f"{call}: {reason}; it is {call}{signature.replace(parameters=shown)}.{advice}"
-    )
+    shown = [
+        p.replace(annotation=p.empty) for name, p in signature.parameters.items() if name != "self"
+    ]
+    return TypeError(f"{call}: {reason}; it is {call}{inspect.Signature(shown)}.{advice}")
 
 
 def told(fn: F) -> F:

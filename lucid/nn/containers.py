@@ -40,9 +40,12 @@ class _Items(Module, Generic[T]):
 
     def _check(self, value: Any) -> None:
         if not isinstance(value, self._kind):
-            raise TypeError(
-                f"{type(self).__name__} holds {self._kind.__name__}s, got {type(value).__name__}."
-            )
+            got = type(value).__name__
+            if isinstance(value, type):
+                got = f"the class {value.__name__}; call it: {value.__name__}(...)"
+            elif isinstance(value, (list, tuple)):
+                got += "; unpack it with a star, *layers"
+            raise TypeError(f"{type(self).__name__} holds {self._kind.__name__}s, got {got}.")
 
     def __len__(self) -> int:
         return len(self._items)

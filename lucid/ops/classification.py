@@ -150,7 +150,7 @@ def _of_probabilities(
     if target.shape != logs.shape:
         raise ValueError(
             f"{call}: a target of probabilities must have the input's shape {logs.shape}, got "
-            f"{target.shape}."
+            f"{target.shape}. Indices of classes must be integers."
         )
     axis = _class_axis(call, logs)
     p = wide(target) * (1 - smoothing) + smoothing / logs.shape[axis]

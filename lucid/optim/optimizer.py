@@ -116,7 +116,7 @@ class Optimizer:
         """The groups that `params` describes, completed from `defaults`."""
         name = type(self).__name__
         if isinstance(params, Tensor):
-            raise TypeError(f"{name}: Parameters are needed in a list, got one Tensor.")
+            raise TypeError(f"{name}: Parameters are needed in a list, got one Tensor: [tensor].")
         if not isinstance(params, Iterable):
             raise TypeError(
                 f"{name}: Parameters are needed in a list, got {type(params).__name__}; those of a "
@@ -124,7 +124,11 @@ class Optimizer:
             )
         entries: list[Any] = list(params)
         if not entries:
-            raise ValueError(f"{name}: there are no parameters to optimise.")
+            raise ValueError(
+                f"{name}: there are no parameters to optimise. Layers that a Module keeps in a "
+                "list or a dictionary count in nn.ModuleList or nn.ModuleDict alone, and a "
+                "generator gives its items once."
+            )
         grouped = all(isinstance(entry, dict) for entry in entries)
         return [{**defaults, **g} for g in (entries if grouped else [{"params": entries}])]
 

@@ -41,10 +41,19 @@ def test_sequential_from_names():
         nn.Sequential(OrderedDict({"a.b": nn.ReLU()}))
 
 
-@pytest.mark.parametrize("wrong", [3, nn.ReLU, [nn.ReLU()], None])
-def test_sequential_refuses_what_is_no_module(wrong):
-    with pytest.raises(TypeError, match=f"^Sequential holds Modules, got {type(wrong).__name__}"):
+@pytest.mark.parametrize(
+    "wrong, got",
+    [
+        (3, "int."),
+        (None, "NoneType."),
+        (nn.ReLU, "the class ReLU; call it: ReLU(...)."),
+        ([nn.ReLU()], "list; unpack it with a star, *layers."),
+    ],
+)
+def test_sequential_refuses_what_is_no_module(wrong, got):
+    with pytest.raises(TypeError) as caught:
         nn.Sequential(nn.ReLU(), wrong)
+    assert str(caught.value) == f"Sequential holds Modules, got {got}"
 
 
 def test_sequential_made_by_its_class_methods():

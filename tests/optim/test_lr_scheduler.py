@@ -367,3 +367,15 @@ def test_lambda_refuses_other_types():
         s.LambdaLR(0.5, sgd())
     with pytest.raises(TypeError, match="scheduler 0 must be an LRScheduler, got int"):
         s.SequentialLR(sgd(), [1], [])
+
+
+def test_a_scheduler_shows_its_numbers_and_rates():
+    optimizer = lucid.optim.SGD([nn.Parameter([1.0])], lr=1.0)
+    step = lucid.optim.lr_scheduler.StepLR(optimizer, step_size=2)
+    step.step()
+    assert repr(step) == "StepLR(step_size=2, gamma=0.1, last_epoch=1, last_lr=[1.0])"
+    both = lucid.optim.lr_scheduler.SequentialLR(optimizer, [step], [])
+    assert repr(both) == (
+        "SequentialLR(schedulers=[StepLR(step_size=2, gamma=0.1, last_epoch=0, last_lr=[1.0])], "
+        "milestones=[], last_epoch=0, last_lr=[1.0])"
+    )

@@ -106,6 +106,11 @@ def clip_grad_value(parameters: Iterable[Tensor] | Tensor, clip_value: float) ->
 
 def _with_grad(parameters: Iterable[Tensor] | Tensor) -> list[Any]:
     """The Tensors that have a gradient, each once, or it would count twice."""
+    if not isinstance(parameters, Iterable):
+        raise TypeError(
+            f"clipping: Parameters are needed in a list, got {type(parameters).__name__}; those of "
+            "a model are model.parameters()."
+        )
     tensors = [parameters] if isinstance(parameters, Tensor) else parameters
     return list({id(t): t for t in tensors if t.grad is not None}.values())
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from lucid._core.errors import JitError
+from lucid._core.mode import state
 from lucid.optim.optimizer import Optimizer
 
 
@@ -80,7 +82,9 @@ class LRScheduler:
 
         Raises:
             ValueError: the optimizer got another parameter group since.
+            JitError: the code is compiled by `lucid.jit`.
         """
+        self._refuse_tracing()
         groups = self.optimizer.param_groups
         if len(groups) != len(self.base_lrs):
             raise ValueError(
@@ -95,6 +99,13 @@ class LRScheduler:
             self.last_epoch = previous
             raise
         self._assign(rates)
+
+    def _refuse_tracing(self) -> None:
+        if state.trace is not None:
+            raise JitError(
+                f"{type(self).__name__}: a scheduler was stepped inside a compiled function, which "
+                "would happen only while it is traced. Step it outside."
+            )
 
     def _assign(self, rates: Sequence[float]) -> None:
         for i, (group, rate) in enumerate(zip(self.optimizer.param_groups, rates, strict=True)):
@@ -111,6 +122,12 @@ class LRScheduler:
     def get_last_lr(self) -> list[float]:
         """The rates that were set last, one for each group."""
         return self.last_lr
+
+    def __repr__(self) -> str:
+        hidden = ("optimizer", "verbose", "base_lrs")
+        known = {k: v for k, v in vars(self).items() if k[0] != "_" and k not in hidden}
+        shown = {**known, "last_lr": self._last_lr}
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in shown.items())})"
 
     def state_dict(self) -> dict[str, Any]:
         """All that the scheduler knows but the optimizer, its own functions and `verbose`."""

@@ -106,6 +106,7 @@ class ReduceLROnPlateau(LRScheduler):
             metrics: a number, or a Tensor with one element, whose value is read.
             epoch: the number of the epoch; by default the next one.
         """
+        self._refuse_tracing()
         value = float(metrics)
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         if self.is_better(value):
