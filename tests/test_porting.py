@@ -61,7 +61,7 @@ SAYS = {
     "to(device=)": (
         lambda: X.to(device="cpu", dtype="float32", non_blocking=True),
         "Tensor.to: got an unexpected keyword argument 'device'; lucid takes one by place, as in "
-        "x.to(device); it is Tensor.to(target, ",
+        "x.to(device); it is Tensor.to(target).",
     ),
     "to(non_blocking=)": (
         lambda: X.to("cpu", non_blocking=True),
