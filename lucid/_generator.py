@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from lucid._core import spread
 from lucid._core.errors import JitError
 from lucid._core.gate import apply
 from lucid._core.mode import lock, state
@@ -46,7 +47,7 @@ class Generator:
         """Start the stream anew from `seed`."""
         seed = _checked_seed(seed)
         with lock:
-            self._state.data = _words(seed)
+            self._go_to(_words(seed))
             self._seed = seed
         return self
 
@@ -119,6 +120,12 @@ class Generator:
             )
         self._state.data = following
 
+    def _go_to(self, words: np.ndarray[Any, Any]) -> None:
+        """Set the position, which stays where it lies, on a mesh for example."""
+        old = self._state.data
+        place = getattr(old, "sharding", None) if getattr(old, "committed", False) else None
+        self._state.data = spread.put("position of a generator", words, place)
+
     def state_dict(self) -> dict[str, Any]:
         """The position in the stream and the seed; it keeps its value when the stream goes on."""
         with lock:
@@ -146,7 +153,7 @@ class Generator:
             )
         words, seed = np.asarray(state_dict["state"]), int(state_dict["initial_seed"])
         with lock:
-            self._state.data = words
+            self._go_to(words)
             self._seed = seed
 
     @staticmethod

@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lucid._core import spread
 from lucid._core.arrays import from_host
 from lucid._core.files import write_whole
 from lucid._core.misuse import told
@@ -48,6 +49,9 @@ def save(obj: Any, path: str | os.PathLike[str], safetensors: bool = False) -> P
     sweeps away, if the file system has locks. A link is followed, and a file that exists keeps its
     mode. An array that is held twice, as by tied parameters, is written once. Arrays in the memory
     of the CPU are written from where they lie.
+
+    Several processes call it together, with equal paths: process 0 gathers and writes, and all
+    return when the file is there.
 
     Args:
         obj: Tensors, arrays, numbers, strings, None, what has a `state_dict`, and dictionaries,
@@ -90,7 +94,15 @@ def save(obj: Any, path: str | os.PathLike[str], safetensors: bool = False) -> P
         except ValueError as error:
             raise ValueError(f"save: {error}. Save long lists of numbers as arrays.") from None
 
-    write_whole(path, write)
+    if spread.several():
+        first = jax.process_index() == 0
+        spread.agree(f"save of {len(arrays)} arrays to {path.name}")
+        for name, array in arrays.items():
+            values = spread.whole(array)
+            arrays[name] = values if first else None
+        spread.by_first("save", lambda: write_whole(path, write))
+    else:
+        write_whole(path, write)
     return path
 
 

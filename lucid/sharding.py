@@ -16,14 +16,17 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from lucid._core import spread
 from lucid._core.tensor import Tensor
+from lucid._processes import initialize
 from lucid.nn.module import Module
 from lucid.optim.optimizer import Optimizer
 from lucid.random import Generator
 
-__all__ = ["fsdp", "mesh", "place", "split"]
+__all__ = ["fsdp", "initialize", "mesh", "place", "split", "whole"]
 
 T = TypeVar("T")
 # (name of the Tensor, its shape, the mesh) -> an axis of the mesh or None for each axis
@@ -100,6 +103,8 @@ def fsdp(axis: str = "data", min_size: int = 4096) -> Rule:
 def place(target: T, mesh: Mesh, rule: Rule | None = None) -> T:
     """Move the state of a Module, an Optimizer or a Generator onto a mesh; returns the target.
 
+    Where the mesh spans processes, all call this, and the values are those of process 0.
+
     Args:
         target: what is moved, in place.
         mesh: the mesh.
@@ -124,11 +129,26 @@ def place(target: T, mesh: Mesh, rule: Rule | None = None) -> T:
                 f"place: {name} of shape {tensor.shape} cannot lie as {spec} on a mesh of "
                 f"{dict(mesh.shape)}; nothing was moved."
             ) from error
-        places.append((tensor, sharding))
-    for tensor, sharding in places:
+        places.append((name, tensor, sharding))
+    for name, tensor, sharding in places:
         # A copy, or two arrays may share a buffer, and donation ends the life of both.
-        tensor.data = jax.device_put(tensor.data.copy(), sharding)
+        tensor.data = spread.put(f"place: {name}", tensor.data.copy(), sharding)
     return target
+
+
+def whole(tensor: Tensor) -> np.ndarray[Any, Any]:
+    """All values of a Tensor, also where they lie on several processes; all of them then call this.
+
+    Args:
+        tensor: the Tensor.
+
+    Raises:
+        RuntimeError: the processes do not make the same call.
+
+    >>> lucid.sharding.whole(lucid.ones(2)).tolist()
+    [1.0, 1.0]
+    """
+    return spread.whole(tensor.data)
 
 
 def _state_of(target: Any) -> list[tuple[str, Tensor]]:

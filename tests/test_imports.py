@@ -34,7 +34,7 @@ LAYERS = [
         "_core.growth",
         "_core.arguments",
     ],
-    ["_core.arguments", "_core.tracebacks", "_core.arrays", "_core.handle", "error"],
+    ["_core.arguments", "_core.tracebacks", "_core.arrays", "_core.handle", "_core.spread", "error"],
     ["_core.mode", "_core.op"],
     ["_core.variable"],
     ["_core.tape", "_core.static", "_core.known", "_core.integers"],
@@ -53,7 +53,7 @@ LAYERS = [
     ["data"],
     ["nn"],
     ["optim"],
-    ["func", "utils", "serialization", "sharding", "onnx"],
+    ["_processes", "func", "utils", "serialization", "sharding", "onnx"],
     ["_export", "_summary"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 import jax
 import numpy as np
 
+from lucid._core import spread
 from lucid._core.errors import UnknownDeviceError
 from lucid._core.typing import Array, Device, DType
 
@@ -88,7 +89,7 @@ def as_array(data: Any, dtype: DType = None, device: str | Device | None = None)
         dtype = canonical_dtype(dtype)
     if isinstance(data, jax.Array):
         array = data if dtype is None or data.dtype == dtype else data.astype(dtype)
-        return array if target is None else jax.device_put(array, target)
+        return array if target is None else spread.put("Tensor", array, target)
     # A copy, since JAX may keep NumPy's own memory, which the caller can go on changing.
     return from_host(np.array(_as_numpy(data)), dtype, target)
 
@@ -128,7 +129,7 @@ def from_host(
                 f"Tensor: the integers {low} to {high} do not fit into {stored}. Turn on JAX's "
                 "64-bit mode or pass a float dtype."
             )
-    return jax.device_put(host.astype(stored, copy=False), device)
+    return spread.put("Tensor", host.astype(stored, copy=False), device)
 
 
 def fitted(data: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import jax
 import numpy as np
 
-from lucid._core import arrays, hints
+from lucid._core import arrays, hints, spread
 from lucid._core.arguments import as_shape
 from lucid._core.declaration import Function, in_place, method
 from lucid._core.gate import run
@@ -282,18 +282,18 @@ class Methods:
             raise ValueError(
                 f"item: a Tensor of one element is needed, this one has shape {self.shape}."
             )
-        return self.data.item()
+        return spread.read("item", self.data, lambda data: data.item())
 
     def tolist(self: Any) -> Any:
         """The values as nested Python lists, or a Python number if there are no axes."""
-        return self.data.tolist()
+        return spread.read("tolist", self.data, lambda data: data.tolist())
 
     def __bool__(self: Any) -> builtins.bool:
         if self.size != 1:
             raise ValueError(
                 f"bool() of a Tensor of shape {self.shape} is ambiguous. Use any() or all()."
             )
-        return builtins.bool(self.data.item())
+        return builtins.bool(self.item())
 
     def __float__(self: Any) -> builtins.float:
         return builtins.float(self.item())  # of complex numbers, TypeError
@@ -323,4 +323,4 @@ class Methods:
                 "Only an integer Tensor of one element is an index; this one has dtype "
                 f"{self.dtype} and shape {self.shape}."
             )
-        return builtins.int(self.data.item())
+        return builtins.int(self.item())

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import NamedSharding, PartitionSpec
 
-from lucid._core import epoch
+from lucid._core import epoch, spread
 from lucid._core.arrays import staged
 from lucid._core.closing import Arguments, Closure, Inputs, Settings, settings_of
 from lucid._core.errors import LOST, JitError, definition, is_lost
@@ -229,7 +229,7 @@ class Program(Closure):
             place = bound.pop()
             for tensor in self.written:
                 if _is_held(tensor._data) and not tensor._data.committed:
-                    tensor._put(jax.device_put(tensor._data, place))
+                    tensor._put(spread.put("state of a compiled function", tensor._data, place))
         held = [t._data.sharding if _is_held(t._data) else None for t in self.written]
         self.places = [
             p if isinstance(p, NamedSharding) and p.mesh.size > 1 else None for p in held
@@ -291,7 +291,7 @@ class Program(Closure):
         else:
             own = inputs
             if self.donates:
-                own = inputs._replace(written=[_copied(array) for array in inputs.written])
+                own = inputs._replace(written=[spread.copied(array) for array in inputs.written])
             results = iter(self.run(*own))
         outputs: list[Array] = []
         collections.deque(
@@ -323,7 +323,7 @@ class Program(Closure):
         """Copy the arrays that something else may hold too, since donation ends their life."""
         for tensor in self.written:
             if tensor._shared is not None:
-                tensor._data, tensor._shared = _copied(tensor._data), None
+                tensor._data, tensor._shared = spread.copied(tensor._data), None
 
     def _check_aliases(self, arguments: Arguments) -> None:
         """Refuse a Tensor that is an argument and state too, if either of them is changed."""
@@ -375,10 +375,6 @@ class Program(Closure):
 # In C, as `_step` needs it.
 _set_data: Any = Variable.__dict__["_data"].__set__
 _set_grad: Any = Variable.__dict__["_gradient"].__set__
-
-
-def _copied(array: Array) -> Array:
-    return jax.device_put(array, may_alias=False)
 
 
 def _kept(array: Array, place: Any) -> Array:

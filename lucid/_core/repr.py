@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import jax
 import numpy as np
 
+from lucid._core import spread
 from lucid.types import Float32
 
 if TYPE_CHECKING:
@@ -19,6 +20,11 @@ def tensor_repr(tensor: Tensor, name: str) -> str:
     notes = []
     if isinstance(data, jax.core.Tracer):
         values = f"<traced {data.dtype}{list(data.shape)}>"
+    elif spread.spans(data):
+        values = (
+            f"<{data.dtype}{list(data.shape)} as {data.sharding}; its values lie on several "
+            "processes: lucid.sharding.whole(x)>"
+        )
     else:
         values = np.array2string(np.asarray(data), precision=4, separator=", ", prefix=f"{name}(")
         if data.size == 0 and data.shape != (0,):

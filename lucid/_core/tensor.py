@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 import jax
 import numpy as np
 
-from lucid._core import arrays, backward, epoch, hints
+from lucid._core import arrays, backward, epoch, hints, spread
 from lucid._core.errors import JitError, user_line
 from lucid._core.gate import run
 from lucid._core.handle import Handle
@@ -353,10 +353,11 @@ class Tensor(Upkeep, Methods):
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """The values as a NumPy array of their own."""
-        return np.array(self.data)
+        return spread.read("numpy", self.data, np.array)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        return np.array(self.data, dtype=dtype, copy=copy)
+        array = functools.partial(np.array, dtype=dtype, copy=copy)
+        return spread.read("numpy", self.data, array)
 
     def __jax_array__(self) -> Array:
         return self.data
@@ -420,7 +421,8 @@ class Tensor(Upkeep, Methods):
         return copied
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickle, (type(self), np.asarray(self.data), self.requires_grad)
+        values = spread.read("pickle", self.data, np.asarray)
+        return _unpickle, (type(self), values, self.requires_grad)
 
 
 # --- Helpers ----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lucid._core import arrays
+from lucid._core import arrays, spread
 from lucid._core.flops import flops_of
 from lucid._core.variable import Variable
 
@@ -128,7 +128,7 @@ class Upkeep(Variable):
         """
         if not self.is_free:
             cell = self._cell()
-            cell._put(arrays.as_array(np.asarray(cell._data)))
+            cell._put(arrays.as_array(spread.read("free", cell._data, np.asarray)))
         return self
 
     # --- Graph ---

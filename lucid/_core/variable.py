@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import jax
-
+from lucid._core import spread
 from lucid._core.errors import LOST, is_lost
 from lucid._core.mode import lock, state
 from lucid._core.typing import Array
@@ -66,7 +65,7 @@ class Variable:
             return data
         with lock:
             if state.stepping:  # a signal handler, in the middle of a step
-                return jax.device_put(self._data, may_alias=False)
+                return spread.copied(self._data)
             if is_lost(self._data):
                 raise RuntimeError(LOST)
             data = self._shared = self._data

@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import jax
-
+from lucid._core import spread
 from lucid._core.arrays import fitted
 from lucid._core.mode import lock
 from lucid._core.tensor import Tensor
@@ -77,7 +76,7 @@ def load_state(
             # Bound to a device just if the target was, or else the next step compiles anew.
             old = target._cell()._data
             place = old.sharding if old.committed else None
-            loaded[name] = jax.device_put(array, place)
+            loaded[name] = spread.put(f"load_state_dict: {name}", array, place)
     if problems:
         raise ValueError(
             f"load_state_dict: the state does not fit this {owner}, and nothing was changed.\n  "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
+from lucid._core import spread
 from lucid._core.arrays import fitted
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Array
@@ -31,7 +32,7 @@ def place(value: Any, param: Array) -> Array:
     sharding = param.sharding
     if np.shape(value) != param.shape and isinstance(sharding, jax.sharding.NamedSharding):
         sharding = jax.sharding.NamedSharding(sharding.mesh, jax.sharding.PartitionSpec())
-    return jax.device_put(value, sharding)
+    return spread.put("state of an optimizer", value, sharding)
 
 
 def read(

@@ -1,0 +1,169 @@
+"""What one of several processes does for tests/test_processes.py: `case process count port folder`.
+
+One process alone runs the same without a mesh.
+"""
+
+import json
+import os
+import pickle
+import signal
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+
+import lucid
+from lucid import nn, sharding
+
+STEPS = 6
+
+
+def raised(call):
+    try:
+        call()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return "nothing"
+
+
+class Gan:
+    """A GAN with every kind of state; its step is written for the whole batch."""
+
+    def __init__(self, mesh, rule):
+        generator = nn.Sequential(
+            nn.Linear(8, 64), nn.Unflatten(1, (16, 2, 2)), nn.BatchNorm2d(16), nn.ReLU(),
+            nn.ConvTranspose2d(16, 1, 4, stride=2, padding=1), nn.Tanh(),
+        )  # fmt: skip
+        critic = nn.Sequential(
+            nn.Flatten(), nn.Linear(16, 64), nn.LeakyReLU(0.2), nn.Dropout(0.25), nn.Linear(64, 1)
+        )
+        models = [generator.to("float64"), critic.to("float64")]
+        average = nn.utils.EMA(generator, decay=0.9)
+        if mesh is not None:
+            for part in (*models, average, lucid.random.default_generator()):
+                sharding.place(part, mesh, rule)
+        optimizers = [lucid.optim.Adam(m.parameters(), lr=1e-2, eps=1e-3) for m in models]
+        schedulers = [lucid.optim.lr_scheduler.StepLR(o, 2, gamma=0.5) for o in optimizers]
+        self.parts = [*models, average, *optimizers, *schedulers, lucid.random.default_generator()]
+
+        def follow(i, loss):
+            optimizers[i].zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm(models[i].parameters(), 0.5)
+            optimizers[i].step()
+
+        @lucid.jit
+        def step(real):
+            noise = lucid.randn(real.shape[0], 8, dtype="float64")
+            d_loss = (critic(generator(noise).detach()) - critic(real)).mean()
+            follow(1, d_loss)
+            g_loss = -critic(generator(noise)).mean()
+            follow(0, g_loss)
+            average.update(generator)
+            return d_loss, g_loss
+
+        def whole_step(real):
+            losses = [loss.item() for loss in step(real)]
+            for scheduler in schedulers:
+                scheduler.step()
+            return losses
+
+        self.step = whole_step
+
+    def state_dict(self):
+        return [part.state_dict() for part in self.parts]
+
+    def load_state_dict(self, states):
+        for part, state in zip(self.parts, states, strict=True):
+            part.load_state_dict(state)
+
+    def tensors(self):
+        """Name and Tensor of all that lies on devices."""
+        held = [p for p in self.parts if not isinstance(p, lucid.optim.lr_scheduler.LRScheduler)]
+        return [(f"{i}.{n}", t) for i, p in enumerate(held) for n, t in sharding._state_of(p)]
+
+
+def train(folder, mesh, name, rule=None, die=None):
+    """Six steps, or those after the last checkpoint; one is written after each other step."""
+    lucid.random.seed(3)
+    gan = Gan(mesh, rule)
+    path = folder / f"{name}.npz"
+    done, losses = 0, []
+    if path.exists():
+        saved = lucid.load(path)
+        done = saved["done"]
+        gan.load_state_dict(saved["gan"])
+    places = [t.data.sharding for _, t in gan.tensors()]
+    rng = np.random.default_rng(0)
+    data = rng.uniform(-1, 1, (STEPS, 8, 1, 4, 4))
+    for i in range(done, STEPS):
+        real = lucid.tensor(data[i], device=None if mesh is None else sharding.split(mesh))
+        losses.append(gan.step(real))
+        if i % 2:
+            lucid.save({"gan": gan, "done": i + 1}, path)
+        if die is not None and i == 4 and jax.process_index() == 1:
+            die()
+    return {
+        "losses": losses,
+        "state": {n: np.float64(sharding.whole(t)).tolist() for n, t in gan.tensors()},
+        "stayed": all(
+            t.data.sharding.is_equivalent_to(p, t.ndim)
+            for (_, t), p in zip(gan.tensors(), places, strict=True)
+        ),
+        "spread": sum(lucid._core.spread.spans(t.data) for _, t in gan.tensors()),
+    }
+
+
+# --- Cases ------------------------------------------------------------------------------------
+
+
+def together(folder):
+    """What is read and refused, what begins alike, and the training."""
+    mesh = sharding.mesh(data=-1)
+    drawn = nn.Linear(3, 2).weight
+    x = lucid.tensor(np.arange(8.0) - 4, device=sharding.split(mesh))
+    own = nn.Linear(2, 2)
+    own.weight.data = np.full((2, 2), jax.process_index() - 0.0)
+    sharding.place(own, mesh)
+    return {
+        "devices": jax.device_count(),
+        "drawn": drawn.tolist(),
+        "placed": [np.asarray(s.data).tolist() for s in own.weight.data.addressable_shards],
+        "whole": sharding.whole(x * 2).tolist(),
+        "texts": [repr(x), f"{x}"],
+        "sum": x.sum().item(),
+        "errors": [raised(call) for call in (x.tolist, x.numpy, lambda: pickle.dumps(x), x.free)],
+        "twice": raised(lambda: sharding.initialize("127.0.0.1:1", 2, 0)),
+        "differ": raised(lambda: sharding.place(nn.Linear(2, 2 + jax.process_index()), mesh)),
+        "copies": train(folder, mesh, "copies"),
+        "fsdp": train(folder, mesh, "fsdp", sharding.fsdp(min_size=256)),
+    }
+
+
+def alone(folder):
+    return train(folder, None, "alone")
+
+
+def killed(folder):
+    return train(folder, sharding.mesh(data=-1), "again", die=lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def again(folder):
+    return train(folder, sharding.mesh(data=-1), "again")
+
+
+def stopped(folder):
+    return train(folder, sharding.mesh(data=-1), "stopped", die=lambda: os.kill(os.getpid(), signal.SIGSTOP))
+
+
+def failed(folder):
+    return train(folder, sharding.mesh(data=-1), "failed", die=lambda: 1 / 0)
+
+
+if __name__ == "__main__":
+    case, process, count, port, folder = sys.argv[1:]
+    if count != "1":
+        sharding.initialize(f"127.0.0.1:{port}", int(count), int(process), timeout=4)
+    result = globals()[case](Path(folder))
+    Path(folder, f"{case}{process}.json").write_text(json.dumps(result))
