@@ -32,6 +32,8 @@ _TOKEN, _HOST = 16, 253  # bytes: what shows that a process belongs here; the lo
 _GRACE = 1.0  # seconds in which the others hear why all end
 _errors: list[type[BaseException]] = []  # what ends this program
 
+_ending = threading.Lock()  # held by what ends this process: nothing else does then
+
 
 def initialize(
     address: str | None = None,
@@ -188,10 +190,10 @@ def _hear(peer: socket.socket, peers: dict[socket.socket, int]) -> bool:
     if said and not told:
         return True
     if told.startswith(_FAILED):
-        time.sleep(_GRACE / 2)  # this program may be about to raise the same
-    if told != _BYE and not _errors:
-        reason = told.removeprefix(_FAILED).decode(errors="replace")
-        _end(reason or f"process {peers[peer]} is gone", peers)
+        # This program may be about to show the same error.
+        _end(told.removeprefix(_FAILED).decode(errors="replace"), peers, _GRACE / 2)
+    if told != _BYE:
+        _end(f"process {peers[peer]} is gone", peers)
     return False
 
 
@@ -201,11 +203,13 @@ def _send(peers: Iterable[socket.socket], words: bytes) -> None:
             peer.sendall(words)
 
 
-def _end(reason: str, peers: dict[socket.socket, int]) -> NoReturn:
-    """End this process at once: its program waits in a collective operation that never returns."""
+def _end(reason: str, peers: dict[socket.socket, int], grace: float = 0.0) -> NoReturn:
+    """End this process: its program waits in a collective operation that never returns."""
+    _ending.acquire()
     _send(peers, _FAILED + reason.encode())
     text = f"lucid: {reason}. This process ends too; start all again from the last checkpoint.\n"
     os.write(2, text.encode())
+    time.sleep(grace)
     # In a thread, since the program may be inside a print that waits for ever.
     flush = threading.Thread(target=sys.stdout.flush, daemon=True)
     flush.start()
@@ -233,6 +237,7 @@ def _tell_the_end(peers: dict[socket.socket, int]) -> None:
         if not _errors:
             _send(peers, _BYE)
             return
+        _ending.acquire()
         reason = f"process {jax.process_index()} ended by {_errors[0].__name__}"
         _send(peers, _FAILED + reason.encode())
         sys.stdout.flush()

@@ -24,6 +24,7 @@ import numpy as np
 import lucid
 from lucid import Tensor
 
+ROOT = Path(__file__).parents[1]
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 
 # --- Compilations -----------------------------------------------------------------------------
@@ -190,9 +191,8 @@ def check_torch(
 
 def on_8_devices(script: Path, timeout: float) -> Any:
     """The JSON that a script prints in a process of its own, with 8 devices and 64-bit numbers."""
-    root = Path(__file__).parents[1]
     settings = {
-        "PYTHONPATH": str(root),
+        "PYTHONPATH": str(ROOT),
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
         "JAX_ENABLE_X64": "1",
@@ -204,7 +204,7 @@ def on_8_devices(script: Path, timeout: float) -> Any:
         capture_output=True,
         text=True,
         timeout=timeout,
-        cwd=root,
+        cwd=ROOT,
         env={**os.environ, **settings},
         check=False,
     )

@@ -8,6 +8,7 @@ import os
 import pickle
 import signal
 import sys
+import time
 from pathlib import Path
 
 import jax
@@ -145,25 +146,38 @@ def alone(folder):
     return train(folder, None, "alone")
 
 
+def again(folder, die=None):
+    """A training that can be gone on with."""
+    rule = sharding.fsdp(min_size=256)
+    return train(folder, sharding.mesh(data=-1), "again", rule, die)
+
+
 def killed(folder):
-    return train(folder, sharding.mesh(data=-1), "again", die=lambda: os.kill(os.getpid(), signal.SIGKILL))
-
-
-def again(folder):
-    return train(folder, sharding.mesh(data=-1), "again")
+    again(folder, lambda: os.kill(os.getpid(), signal.SIGKILL))
 
 
 def stopped(folder):
-    return train(folder, sharding.mesh(data=-1), "stopped", die=lambda: os.kill(os.getpid(), signal.SIGSTOP))
+    lose(folder, lambda: os.kill(os.getpid(), signal.SIGSTOP))
 
 
 def failed(folder):
-    return train(folder, sharding.mesh(data=-1), "failed", die=lambda: 1 / 0)
+    lose(folder, lambda: 1 / 0)
+
+
+def lose(folder, die):
+    """Process 1 is lost while process 0 waits for it."""
+    mesh = sharding.mesh(data=-1)
+    x = lucid.ones(8, device=sharding.split(mesh))
+    assert x.sum().item() == 8
+    if jax.process_index() == 1:
+        (folder / "lost").write_text(str(time.time()))
+        die()
+    x.sum().item()
 
 
 if __name__ == "__main__":
     case, process, count, port, folder = sys.argv[1:]
     if count != "1":
-        sharding.initialize(f"127.0.0.1:{port}", int(count), int(process), timeout=4)
+        sharding.initialize(f"127.0.0.1:{port}", int(count), int(process), timeout=4.0)
     result = globals()[case](Path(folder))
     Path(folder, f"{case}{process}.json").write_text(json.dumps(result))

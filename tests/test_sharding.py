@@ -64,3 +64,32 @@ def test_placed_memory_is_nobody_elses():
     for _ in range(3):
         step()
     np.testing.assert_allclose(kept.numpy() + 3, model.weight.numpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("127.0.0.1:1", 2, 2), "process must be from 0 to 1 where there are 2 processes, got 2"),
+        (("127.0.0.1:1", 0, 0), "processes must be at least 1, got 0"),
+        (("127.0.0.1", 2, 0), 'address must be "host:port" of process 0, got "127.0.0.1"'),
+        (("127.0.0.1:1", None, 0), r"address, processes and process go together, got \('127"),
+        (("127.0.0.1:1", 2, 0, 0), "timeout must be above 0 seconds, got 0"),
+    ],
+)
+def test_arguments_of_initialize(arguments, text):
+    with pytest.raises(ValueError, match=f"initialize: {text}"):
+        sharding.initialize(*arguments)
+
+
+def test_initialize_after_an_array_was_made():
+    lucid.ones(1)
+    with pytest.raises(RuntimeError, match="JAX already runs in this process alone"):
+        sharding.initialize("127.0.0.1:1", 2, 0)
+
+
+def test_whole_in_one_process():
+    x = lucid.tensor(np.arange(4.0)).to(sharding.split(sharding.mesh(data=-1)))
+    values = sharding.whole(x)
+    values[0] = 7  # of their own
+    np.testing.assert_array_equal(values, [7, 1, 2, 3])
+    np.testing.assert_array_equal(x.numpy(), [0, 1, 2, 3])

@@ -1,0 +1,150 @@
+"""Two processes of two devices each: they compute what one does, and none outlives the other."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import lucid
+from tests.helpers import ROOT, close
+
+pytestmark = pytest.mark.slow
+LIMIT = 120  # seconds, in which a hung collective ends
+
+
+def start(case, folder, count=2):
+    """What the processes of a case return, and their status and stderr, process 0 first."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    settings = {
+        "PYTHONPATH": str(ROOT),
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "JAX_ENABLE_X64": "1",
+        "JAX_CPU_ENABLE_ASYNC_DISPATCH": "0",
+    }
+    script = Path(__file__).with_name("processes_cases.py")
+    running = [
+        subprocess.Popen(
+            [sys.executable, script, case, str(i), str(count), str(port), str(folder)],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            cwd=ROOT, env={**os.environ, **settings},
+        )
+        for i in range(count)
+    ]  # fmt: skip
+    try:
+        first = running[0].communicate(timeout=LIMIT)[1]
+        ended = time.time()
+        if case in ("stopped", "killed"):
+            running[1].kill()
+        texts = [first, *(p.communicate(timeout=LIMIT)[1] for p in running[1:])]
+    finally:
+        for process in running:
+            process.kill()
+    files = [folder / f"{case}{i}.json" for i in range(count)]
+    results = [json.loads(f.read_text()) if f.exists() else None for f in files]
+    return results, [p.returncode for p in running], texts, ended
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("processes")
+
+
+@pytest.fixture(scope="module")
+def together(folder):
+    results, statuses, texts, _ = start("together", folder)
+    assert statuses == [0, 0], texts
+    assert results[0] == results[1]
+    return results[0]
+
+
+@pytest.fixture(scope="module")
+def alone(folder):
+    (result,), statuses, texts, _ = start("alone", folder, count=1)
+    assert statuses == [0], texts
+    return result
+
+
+@pytest.mark.parametrize(("name", "spread"), [("copies", 0), ("fsdp", 11)])
+def test_a_training_is_that_of_one_process(together, alone, name, spread):
+    found = together[name]
+    close(found["losses"], alone["losses"], atol=1e-12)
+    assert found["state"].keys() == alone["state"].keys()
+    for key, values in alone["state"].items():
+        close(found["state"][key], values, atol=1e-12)
+    assert found["stayed"]
+    assert found["spread"] == spread
+
+
+def test_what_is_copied_begins_alike(together):
+    # Both processes returned the same `drawn`, of a generator that nobody seeded.
+    assert np.shape(together["drawn"]) == (2, 3)
+    assert together["placed"] == [[[0.0, 0.0]] * 2] * 2  # the values of process 0
+    assert (
+        "process 0 comes to <place: weight, float64 of shape (2, 2)>, process 1 to"
+        in (together["differ"])
+    )
+
+
+def test_reading(together):
+    assert together["devices"] == 4
+    assert together["whole"] == [-8.0, -6.0, -4.0, -2.0, 0.0, 2.0, 4.0, 6.0]
+    assert together["sum"] == -4.0
+    for text in together["texts"]:
+        assert "float64[8]" in text
+        assert "P('data',)" in text
+        assert "its values lie on several processes: lucid.sharding.whole(x)" in text
+    for call, text in zip(("tolist", "numpy", "pickle", "free"), together["errors"], strict=True):
+        assert text == (
+            f"RuntimeError: {call}: the values of this Tensor of shape (8,) lie on several "
+            "processes. lucid.sharding.whole(x) brings them together; all processes must call it."
+        )
+    assert together["twice"] == (
+        "RuntimeError: initialize: the processes are together already; call it once."
+    )
+
+
+@pytest.mark.parametrize("name", ["copies", "fsdp"])
+def test_a_file_of_two_processes_loads_in_one(together, folder, name):
+    with jax.enable_x64(True):
+        saved = lucid.load(folder / f"{name}.npz")
+    assert saved["done"] == len(together[name]["losses"])
+    generator, critic, average, *_ = saved["gan"]
+    for i, part in enumerate((generator, critic, average)):
+        for key, value in part.items():
+            assert (
+                np.asarray(value, np.float64).tolist() == together[name]["state"][f"{i}.{key}"]
+            ), key
+
+
+def test_a_killed_process_ends_the_other_and_training_goes_on(together, folder):
+    _, statuses, texts, _ = start("killed", folder)
+    assert statuses == [75, -9]
+    assert "lucid: process 1 is gone. This process ends too; start all again" in texts[0]
+    results, statuses, texts, _ = start("again", folder)
+    assert statuses == [0, 0], texts
+    assert results[0]["state"] == together["fsdp"]["state"]  # bit for bit
+    assert results[0]["losses"] == together["fsdp"]["losses"][4:]
+
+
+def test_a_silent_process_ends_the_other(folder):
+    _, statuses, texts, ended = start("stopped", folder)
+    assert statuses == [75, -9]
+    assert "lucid: process 1 gave no sign of life for 4.0 s. This process ends too" in texts[0]
+    stopped_at = float((folder / "lost").read_text())
+    assert 2.5 < ended - stopped_at < 10
+
+
+def test_a_process_that_raises_ends_the_other(folder):
+    _, statuses, texts, _ = start("failed", folder)
+    assert statuses == [75, 1]
+    assert "lucid: process 1 ended by ZeroDivisionError. This process ends too" in texts[0]
+    assert "ZeroDivisionError: division by zero" in texts[1]
