@@ -137,9 +137,69 @@ def together(folder):
         "errors": [raised(call) for call in (x.tolist, x.numpy, lambda: pickle.dumps(x), x.free)],
         "twice": raised(lambda: sharding.initialize("127.0.0.1:1", 2, 0)),
         "differ": raised(lambda: sharding.place(nn.Linear(2, 2 + jax.process_index()), mesh)),
+        "loader": loaded(mesh),
         "copies": train(folder, mesh, "copies"),
         "fsdp": train(folder, mesh, "fsdp", sharding.fsdp(min_size=256)),
     }
+
+
+def loaded(mesh):
+    """Epochs of samples that know who made them: the generators of the processes differ."""
+    made = []
+
+    class Squares(lucid.data.Dataset):
+        def __len__(self):
+            return 22
+
+        def __getitem__(self, i):
+            made.append(i)
+            return {"x": np.full(3, float(i)), "y": i * i}
+
+    def loader(batch_size=8, **how):
+        generator = lucid.random.Generator(jax.process_index())
+        place = sharding.split(mesh)
+        return lucid.data.DataLoader(
+            Squares(), batch_size, shuffle=True, generator=generator, device=place, **how
+        )
+
+    whole, shares = [], []
+    for batch_size, epochs in ((4, 1), (8, 2)):  # for 2 or 4 devices
+        batches = loader(batch_size, drop_last=True)
+        for _ in range(epochs):
+            made.clear()
+            parts = [(sharding.whole(b["x"]), sharding.whole(b["y"])) for b in batches]
+            whole.append([(x.tolist(), y.tolist()) for x, y in parts])
+            shares.append(np.asarray(everywhere(made)).tolist())
+    first, second = loader(drop_last=True), loader(drop_last=True)
+    begun = iter(first)
+    next(begun)
+    second.load_state_dict(first.state_dict())
+    rest = [[sharding.whole(b["y"]).tolist() for b in batches] for batches in (begun, second)]
+    share = lucid.data.DistributedSampler(Squares(), 2, jax.process_index())
+    plain = lucid.data.DataLoader(Squares(), 4, sampler=share)
+
+    def odd(samples):
+        return np.ones(3)
+
+    return {
+        "whole": whole,
+        "shares": shares,
+        "rest": rest,
+        "uneven": raised(loader),
+        "odd": raised(lambda: loader(6)),
+        "twice": raised(
+            lambda: lucid.data.DataLoader(Squares(), 8, sampler=share, device=sharding.split(mesh))
+        ),
+        "collated": raised(lambda: next(iter(loader(drop_last=True, collate_fn=odd)))),
+        "distributed": everywhere([int(y) for b in plain for y in b["x"][:, 0].tolist()]),
+    }
+
+
+def everywhere(values):
+    """A list of whole numbers of each process."""
+    from jax.experimental import multihost_utils
+
+    return multihost_utils.process_allgather(np.asarray(values)).tolist()
 
 
 def alone(folder):

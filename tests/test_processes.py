@@ -100,7 +100,8 @@ def test_reading(together):
     assert together["sum"] == -4.0
     for text in together["texts"]:
         assert "float64[8]" in text
-        assert "P('data',)" in text
+        assert "spec=P" in text
+        assert "('data',)" in text
         assert "its values lie on several processes: lucid.sharding.whole(x)" in text
     for call, text in zip(("tolist", "numpy", "pickle", "free"), together["errors"], strict=True):
         assert text == (
@@ -110,6 +111,34 @@ def test_reading(together):
     assert together["twice"] == (
         "RuntimeError: initialize: the processes are together already; call it once."
     )
+
+
+def test_a_loader_gives_each_sample_once(together):
+    found = together["loader"]
+    for epoch, shares, size in zip(found["whole"], found["shares"], (4, 8, 8), strict=True):
+        x, y = (np.concatenate(parts) for parts in zip(*epoch, strict=True))
+        assert len(epoch) == 22 // size
+        assert len({*y.tolist()}) == len(y) == len(epoch) * size
+        np.testing.assert_array_equal(x, np.sqrt(y)[:, None].repeat(3, 1))
+        # Each process made just its half of each batch, in order.
+        made = np.array(shares).reshape(2, len(epoch), size // 2).swapaxes(0, 1).ravel()
+        np.testing.assert_array_equal(made, x[:, 0])
+    assert found["whole"][1] != found["whole"][2]  # shuffled anew
+    assert found["rest"][0] == found["rest"][1] == [found["whole"][1][1][1]]
+    assert sorted(np.ravel(found["distributed"])) == list(range(22))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("uneven", "a batch of 6 samples cannot be split into 4 equal parts, as `device` says."),
+        ("odd", "a batch of 6 samples cannot be split into 4 equal parts, as `device` says."),
+        ("twice", "this device gives each process its part of a batch already; leave out the Di"),
+        ("collated", "4 samples of this process became an array of shape (3,). Over several"),
+    ],
+)
+def test_what_a_loader_refuses(together, name, text):
+    assert together["loader"][name].startswith(f"ValueError: DataLoader: {text}")
 
 
 @pytest.mark.parametrize("name", ["copies", "fsdp"])

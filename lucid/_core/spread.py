@@ -102,7 +102,7 @@ def put(call: str, array: Any, place: Any) -> jax.Array:
 
     So what is copied on all devices can never differ. Collective then.
     """
-    if not _over_processes(place) or _is_global(array):
+    if not over_processes(place) or _is_global(array):
         return jax.device_put(array, place)
     values = from_first(call, np.asarray(array))
     return jax.make_array_from_callback(values.shape, place, lambda index: values[index])
@@ -114,7 +114,8 @@ def copied(array: jax.Array) -> jax.Array:
     return jax.device_put(array, place, may_alias=False)
 
 
-def _over_processes(place: Any) -> bool:
+def over_processes(place: Any) -> bool:
+    """Whether a place is a sharding of which this process has only a part."""
     return isinstance(place, jax.sharding.Sharding) and not place.is_fully_addressable
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from lucid._core.spread import over_processes
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Device
+from lucid.data.parts import joined
 
 
 def default_collate(batch: Sequence[Any]) -> Any:
@@ -40,14 +42,19 @@ def stack(samples: Sequence[Any]) -> Any:
     return _stack(list(samples), "sample")
 
 
-def place(batch: Any, device: Device | None) -> Any:
-    """`batch` with its NumPy arrays as Tensors, and all its Tensors on `device` if one is given."""
+def place(batch: Any, device: Device | None, count: int = 0) -> Any:
+    """`batch` with its NumPy arrays as Tensors, and all its Tensors on `device` if one is given.
+
+    On a device that is several processes, `batch` is what this one made of `count` samples.
+    """
     if isinstance(batch, np.ndarray) or (isinstance(batch, Tensor) and device is not None):
+        if over_processes(device):
+            return joined(batch, count, device)
         return Tensor(batch, device=device)
     if isinstance(batch, Mapping):
-        return {key: place(value, device) for key, value in batch.items()}
+        return {key: place(value, device, count) for key, value in batch.items()}
     if isinstance(batch, (tuple, list)):
-        return _like(batch, [place(value, device) for value in batch])
+        return _like(batch, [place(value, device, count) for value in batch])
     return batch
 
 

@@ -8,7 +8,7 @@ import itertools
 import operator
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -17,10 +17,19 @@ import jax
 from lucid._core.arrays import find_device
 from lucid._core.misuse import told
 from lucid._core.mode import no_grad
+from lucid._core.spread import from_first, over_processes
 from lucid._core.typing import Device
 from lucid.data.collate import default_collate, place, stack
 from lucid.data.dataset import IterableDataset, Samples, fetch, samples
-from lucid.data.sampler import BatchSampler, Order, Ordered, RandomSampler, SequentialSampler
+from lucid.data.parts import check_even, own_rows
+from lucid.data.sampler import (
+    BatchSampler,
+    DistributedSampler,
+    Order,
+    Ordered,
+    RandomSampler,
+    SequentialSampler,
+)
 from lucid.random import Generator
 
 
@@ -50,11 +59,13 @@ class DataLoader:
         generator: draws the orders; the default generator if None.
         prefetch: how many batches a thread makes ahead while one is used; 0 for no thread.
         device: where the Tensors of a batch go; by default they stay where they were made, and
-            NumPy arrays go to JAX's default device.
+            NumPy arrays go to JAX's default device. With `lucid.sharding.split(mesh)` a batch is
+            split; over several processes each one makes its own part, in the order of process 0,
+            and a `collate_fn` gets the samples of that part.
 
     Raises:
-        ValueError: `batch_size` is below 1, `prefetch` below 0, the device is not present, or two
-            arguments say different things of the order.
+        ValueError: `batch_size` is below 1, `prefetch` below 0, the device is not present or
+            cannot split a batch evenly, or two arguments say different things of the order.
         RuntimeError: when iterated over, if the dataset or `collate_fn` raised StopIteration.
             Other errors of theirs pass, with a note that names the sample and the batch.
         TypeError: the dataset has no `__getitem__` or `__len__`, or a number is no integer.
@@ -117,8 +128,25 @@ class DataLoader:
         self.generator = generator
         self.prefetch = _at_least(0, prefetch, "prefetch")
         self.device = None if device is None else find_device(device)
+        self._check_parts()
         self._epoch: _Epoch | None = None
         self._own: Iterator[Any] | None = None
+
+    def _check_parts(self) -> None:
+        """Refuse what a device that is a sharding cannot split, before an epoch is under way."""
+        if over_processes(self.device) and isinstance(self.sampler, DistributedSampler):
+            raise ValueError(
+                "DataLoader: this device gives each process its part of a batch already; leave "
+                "out the DistributedSampler, which would take a part of that part."
+            )
+        stream = isinstance(self.dataset, IterableDataset) or self.batch_sampler is not None
+        if stream or self.device is None or not isinstance(order := self._sampler(), Sized):
+            return
+        full, rest = divmod(len(order), self.batch_size)
+        if full:
+            check_even(self.batch_size, self.device)
+        if rest and not self.drop_last:
+            check_even(rest, self.device)
 
     def __len__(self) -> int:
         return len(self._batches())  # type: ignore[arg-type]  # Python says what has no length
@@ -258,10 +286,11 @@ class DataLoader:
     def _new_epoch(self, start: Mapping[str, Any] | None = None) -> _Epoch:
         """An epoch in the next order of the sampler, or in that which it had at `start`."""
         sampler = self._resumable()
-        if start is not None:
-            return _Epoch(sampler.order(start), dict(start))
-        start = sampler.state_dict()
-        return _Epoch(sampler.order(), start)
+        begin = sampler.state_dict() if start is None else dict(start)
+        order = sampler.order(start)
+        if over_processes(self.device):
+            order = from_first("DataLoader: the order of an epoch", order)
+        return _Epoch(order, begin)
 
     def _problems(self, state: Any) -> list[str]:
         """What keeps `state` from being a state of this loader, one line for each."""
@@ -319,11 +348,11 @@ def _make(
     indices: list[int],
 ) -> Any:
     def make() -> Any:
-        if collate_fn is None:
-            return fetch(dataset, indices)
-        return collate_fn(samples(dataset, indices))
+        own = [indices[row] for row in own_rows(len(indices), device)]
+        batch = fetch(dataset, own) if collate_fn is None else collate_fn(samples(dataset, own))
+        return place(batch, device, len(indices))
 
-    return _told(f"the batch of samples {indices}", make, device)
+    return _told(f"the batch of samples {indices}", make)
 
 
 def _pull(
@@ -336,17 +365,19 @@ def _pull(
 ) -> Any:
     def make() -> Any:
         pulled = list(itertools.islice(stream, size))
-        full = len(pulled) >= (size if drop_last else 1)
-        return (collate_fn or stack)(pulled) if full else _END
+        if len(pulled) < (size if drop_last else 1):
+            return _END
+        own = [pulled[row] for row in own_rows(len(pulled), device)]
+        return place((collate_fn or stack)(own), device, len(pulled))
 
-    return _told(f"batch {number} of the stream", make, device)
+    return _told(f"batch {number} of the stream", make)
 
 
-def _told(what: str, make: Callable[[], Any], device: Device | None) -> Any:
+def _told(what: str, make: Callable[[], Any]) -> Any:
     """What `make` returns, made without recording; errors say what it was."""
     try:
         with no_grad():
-            return place(make(), device)
+            return make()
     except StopIteration as error:  # which would end the epoch
         raise RuntimeError(
             f"DataLoader: StopIteration was raised where {what} was made. An epoch ends by the "
