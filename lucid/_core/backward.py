@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lucid._core.gate import run
-from lucid._core.mode import set_grad_enabled
+from lucid._core.mode import off_tape, set_grad_enabled
 from lucid._core.op import is_inexact
 from lucid._core.tape import Recorder, key, walk
 from lucid._core.typing import Array
@@ -35,7 +35,9 @@ def backward(
             recorder=_recorder(tensors, create_graph),
         )
         for at, tensor in found.tensors.items():
-            gradient = found.values[at] if create_graph else tensor._wrap(found.values[at])
+            gradient = (
+                found.values[at] if create_graph else tensor._wrap(off_tape(found.values[at]))
+            )
             tensor._grad = gradient if tensor._grad is None else tensor._grad + gradient
 
 
@@ -70,7 +72,7 @@ def grad(
             "allow_unused=True to get None for it."
         )
     return tuple(
-        gradient if gradient is None or create_graph else x._wrap(gradient)
+        gradient if gradient is None or create_graph else x._wrap(off_tape(gradient))
         for x, gradient in zip(inputs, gradients, strict=True)
     )
 

@@ -226,6 +226,7 @@ class Closure:
         had_grad = [i for i, had in zip(self.arg_grads_read, self.arg_had_grad, strict=True) if had]
         grads = dict(zip(had_grad, inputs.arg_grads, strict=True))
         capture = Capture(self.found, values)
+        capture.cuts = any(y.kind == "live" for y in self.outputs)
         return self._trace(capture, inputs.args, [grads.get(i) for i in self.traced])[0]
 
     def number_values(self) -> list[Any]:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 class Trace(Protocol):
     """What happens to Tensors, Modules and hyperparameters while a function is traced."""
 
+    # Whether JAX may differentiate all of it: then what leaves the tape must leave JAX's as well.
+    cuts: bool
+
     def note(self, tensor: Variable) -> None:
         """A Tensor is made."""
 
@@ -66,6 +69,13 @@ state = _ThreadState()
 # its state, runs and puts the new one in place, and while anyone else takes an array that such a
 # program may reuse. A signal handler may come in again.
 lock = threading.RLock()
+
+
+def off_tape(array: Any) -> Any:
+    """An array that has left the tape, for JAX too if it differentiates what is traced."""
+    trace = state.trace
+    cuts = isinstance(array, jax.core.Tracer) if trace is None else trace.cuts
+    return jax.lax.stop_gradient(array) if cuts and isinstance(array, jax.Array) else array
 
 
 def is_outside(born: Trace | None) -> bool:

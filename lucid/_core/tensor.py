@@ -17,7 +17,7 @@ from lucid._core.handle import Handle
 from lucid._core.integers import check_integer
 from lucid._core.methods import Methods
 from lucid._core.misuse import told
-from lucid._core.mode import state
+from lucid._core.mode import off_tape, state
 from lucid._core.op import Op, is_inexact
 from lucid._core.package import publish_methods
 from lucid._core.repr import tensor_repr
@@ -78,6 +78,8 @@ class Tensor(Upkeep, Methods):
                 "a shape is made by lucid.empty, zeros, ones or randn."
             )
         array = arrays.as_array(_visible(data), dtype, device)
+        if state.trace is not None:
+            array = off_tape(array)
         if requires_grad:
             if dtype is None and isinstance(data, (int, list, tuple)) and array.dtype.kind in "iu":
                 array = array.astype(arrays.canonical_dtype(float))
@@ -95,7 +97,8 @@ class Tensor(Upkeep, Methods):
 
     @data.setter
     def data(self, value: Any) -> None:
-        self._cell()._put(arrays.as_array(_visible(value)))
+        array = arrays.as_array(_visible(value))
+        self._cell()._put(array if state.trace is None else off_tape(array))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -182,7 +185,7 @@ class Tensor(Upkeep, Methods):
 
     def detach(self) -> Tensor:
         """The same values off the tape."""
-        return self._wrap(self.data)
+        return self._wrap(off_tape(self.data))
 
     @property
     def keep_grad(self) -> bool:

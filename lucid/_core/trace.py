@@ -20,7 +20,7 @@ import numpy as np
 from lucid._core import arrays
 from lucid._core.arrays import as_float
 from lucid._core.errors import JitError, Place, definition, user_line, user_place
-from lucid._core.mode import state
+from lucid._core.mode import off_tape, state
 from lucid._core.op import Op
 from lucid._core.repr import tensor_repr
 from lucid._core.tensor import Tensor
@@ -135,6 +135,8 @@ class Substitution:
     def __init__(self) -> None:
         self.stand_ins: dict[int, StandIn] = {}
         self.outer = state.trace
+        self.cuts = True if self.outer is None else self.outer.cuts
+        self._records = state.grad_enabled
 
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
@@ -160,7 +162,9 @@ class Substitution:
     def enter(self, op: Op, inputs: Sequence[Any]) -> tuple[Callable[..., Any], Sequence[Any]]:
         """What computes an operation on arrays, and its operands as the trace sees them."""
         cells = [x._cell() if isinstance(x, Variable) else x for x in inputs]
-        return (op.run, cells) if self.outer is None else self.outer.enter(op, cells)
+        if self.outer is not None:
+            return self.outer.enter(op, cells)
+        return _off_tape_if(self._records and not state.grad_enabled, op), cells
 
     def host(self, array: Any) -> Any:
         """As around the trace, like all that follows."""
@@ -192,6 +196,13 @@ class Substitution:
         return None if self.outer is None else self.outer.device(tensor)
 
 
+def _off_tape_if(cuts: bool, op: Op) -> Callable[..., Any]:
+    """What runs an Op; JAX takes its results for constants if `cuts`."""
+    if not cuts:
+        return op.run
+    return lambda *inputs: jax.tree.map(jax.lax.stop_gradient, op.run(*inputs))
+
+
 class Capture(Substitution):
     """The state that a function touches: found in a first trace, replaced by inputs in later ones.
 
@@ -208,6 +219,7 @@ class Capture(Substitution):
         # With their attributes when they were first touched; None for those made in the trace.
         self.modules: dict[int, tuple[Any, dict[str, Any] | None]] = {}
         self.optimizers: dict[int, Any] = {}
+        self.cuts = False
         self._found = found
         self._values = values
 
@@ -252,7 +264,8 @@ class Capture(Substitution):
 
     def enter(self, op: Op, inputs: Sequence[Any]) -> tuple[Callable[..., Any], Sequence[Any]]:
         """What computes an operation on arrays, and its operands as the trace sees them."""
-        return op.run, [x._cell() if isinstance(x, Variable) else self.host(x) for x in inputs]
+        cells = [x._cell() if isinstance(x, Variable) else off_tape(self.host(x)) for x in inputs]
+        return _off_tape_if(self.cuts and not state.grad_enabled, op), cells
 
     def number(self, holder: dict[str, Any], name: str) -> Any:
         """The traced value of a hyperparameter."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import lucid
@@ -125,3 +126,65 @@ def test_no_tracer_is_left_behind():
         step(Tensor(X))
         step(Tensor(X))
         lucid.jit(lambda x: (model(x) ** 2).mean())(Tensor(X)).backward()
+
+
+# --- What left the tape ---
+
+
+def without_grad(x):
+    with lucid.no_grad():
+        return x * 2
+
+
+def buffered(x, buffer=nn.Buffer(lucid.zeros(3))):
+    buffer.data = x.data
+    return buffer
+
+
+# How x leaves the tape: the constant that it becomes, which is then multiplied by x.
+LEAVES = {
+    "detach": lambda x: x.detach(),
+    "no_grad": without_grad,
+    "Tensor": lambda x: Tensor(x),
+    "data": lambda x: x.data,
+    "buffer": buffered,
+    "grad": lambda x: lucid.autograd.grad((x**3).sum(), x),
+}
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("name", LEAVES)
+def test_gradients_do_not_flow_through_what_left_the_tape(name, compiled):
+    def product(x):
+        return (x * LEAVES[name](x)).sum()
+
+    x = Tensor([1.0, -2.0, 3.0], requires_grad=True)
+    (lucid.jit(product) if compiled else product)(x).backward()
+    values = x.numpy()
+    constant = {"no_grad": 2 * values, "grad": 3 * values**2}.get(name, values)
+    np.testing.assert_allclose(x.grad.numpy(), constant, rtol=1e-6)
+
+
+def test_what_is_on_the_tape_is_differentiated_again():
+    def penalty(x):
+        slope = lucid.autograd.grad((x**3).sum(), x, create_graph=True)
+        return (slope * x).sum()  # 3 x^3
+
+    x = Tensor([1.0, -2.0], requires_grad=True)
+    lucid.jit(penalty)(x).backward()
+    np.testing.assert_allclose(x.grad.numpy(), 9 * x.numpy() ** 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["detach", "no_grad"])
+def test_jax_takes_what_left_the_tape_of_a_module_for_a_constant(name):
+    class Product(nn.Module):
+        def forward(self, x):
+            return (x * LEAVES[name](x)).sum()
+
+    pure, state = lucid.func.functionalize(Product())
+    x = np.array([1.0, -2.0], "f")
+    found = jax.grad(lambda a: pure(state, a)[0])(x)
+    np.testing.assert_allclose(found, {"no_grad": 2 * x}.get(name, x), rtol=1e-6)
+    with lucid.no_grad():  # the mode around the call says nothing about JAX's gradients
+        layer, weights = lucid.func.functionalize(nn.Linear(2, 1))
+        assert np.abs(jax.grad(lambda a: layer(weights, a)[0].sum())(x)).min() > 0
