@@ -136,9 +136,12 @@ def without_grad(x):
         return x * 2
 
 
-def buffered(x, buffer=nn.Buffer(lucid.zeros(3))):
-    buffer.data = x.data
-    return buffer
+def buffered(x):
+    BUFFER.data = x.data
+    return BUFFER
+
+
+BUFFER = nn.Buffer(lucid.zeros(3))
 
 
 # How x leaves the tape: the constant that it becomes, which is then multiplied by x.
