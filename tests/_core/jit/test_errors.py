@@ -216,18 +216,35 @@ def test_a_changed_structure_of_arguments():
 def test_a_hyperparameter_set_inside():
     w = nn.Parameter([1.0])
     optimizer = lucid.optim.SGD([w], lr=0.1)
-    scheduler = lucid.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
 
     @lucid.jit
     def step():
         (w * w).sum().backward()
         optimizer.step()
-        scheduler.step()
+        optimizer.param_groups[0]["lr"] = 0.05
 
     message = r'"lr" was set from 0.1 to 0.05 .* Step schedulers out'
     with pytest.raises(lucid.JitError, match=r"test_errors.py:\d+: `def step\(\):`: .*" + message):
         step()
     assert w.tolist() == [1.0]
+
+
+@pytest.mark.parametrize("first", ["scheduler", "optimizer"])
+def test_a_scheduler_stepped_inside(first):
+    w = nn.Parameter([1.0])
+    optimizer = lucid.optim.SGD([w], lr=0.1)
+    scheduler = lucid.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+
+    @lucid.jit
+    def step():
+        (w * w).sum().backward()
+        parts = [scheduler, optimizer] if first == "scheduler" else [optimizer, scheduler]
+        for part in parts:
+            part.step()
+
+    with pytest.raises(lucid.JitError, match="ExponentialLR: a scheduler was stepped inside"):
+        step()
+    assert w.tolist() == [1.0] and scheduler.last_epoch == 0 and scheduler.last_lr == [0.1]
 
 
 def test_in_place_on_outer_tensors_and_gradients_that_leave():
