@@ -66,6 +66,7 @@ if TYPE_CHECKING:  # an import does without them: see `publish` below
     from lucid._core.jit import JITFunction, JITModule, compile, jit
     from lucid._export import export, load_exported
     from lucid._summary import summary
+    from lucid.control import checkpoint, cond, scan, while_loop
     from lucid.serialization import load, save
 
 newaxis = None
@@ -82,7 +83,9 @@ __all__ = [
     "apply",
     "arange",
     "autograd",
+    "checkpoint",
     "compile",
+    "cond",
     "count_flops",
     "data",
     "diag",
@@ -120,6 +123,7 @@ __all__ = [
     "randn_like",
     "random",
     "save",
+    "scan",
     "set_grad_enabled",
     "sharding",
     "summary",
@@ -127,6 +131,7 @@ __all__ = [
     "to_tensor",
     "types",
     "utils",
+    "while_loop",
     "zeros",
     "zeros_like",
 ]
@@ -148,4 +153,11 @@ waiting.listen()
 growth.listen()
 tracebacks.listen()
 _einops.listen()
-publish(globals(), "lucid.serialization", "lucid._export", "lucid._summary", "lucid._core.jit")
+publish(
+    globals(),
+    "lucid.serialization",
+    "lucid._export",
+    "lucid._summary",
+    "lucid.control",
+    "lucid._core.jit",
+)

@@ -54,7 +54,7 @@ LAYERS = [
     ["_einops", "autograd", "creation", "_generator", "einops", "linalg", "typed"],
     ["random"],
     ["_core.trace", "_core.tree", "_core.watch", "_core.flat"],
-    ["_core.closing"],
+    ["_core.closing", "_core.nested", "control"],
     ["_core.program"],
     ["_core.jit"],
     ["data"],

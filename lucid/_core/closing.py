@@ -290,7 +290,7 @@ def close_over(
         with substitution.active():
             for i, (slot, cell) in enumerate(zip(slots, cells, strict=True)):
                 if cell is not None:
-                    stand_in = stand_ins[i] = StandIn(slot, cell._share(), None)
+                    stand_in = stand_ins[i] = StandIn(slot, cell._share(), None, substitution)
                     stand_in.needs_grad = cell._requires_grad
                     if (edge := cell._edge()) is not None:
                         stand_in._node, stand_in._index = edge

@@ -44,7 +44,9 @@ class StandIn(Tensor):
         "value",
     )
 
-    def __init__(self, owner: Tensor, value: Array, gradient: Tensor | None) -> None:
+    def __init__(
+        self, owner: Tensor, value: Array, gradient: Tensor | None, born: Substitution
+    ) -> None:
         self.owner = owner
         self.value = value
         self.gradient = gradient
@@ -54,7 +56,7 @@ class StandIn(Tensor):
         self._hooks = None if owner._hooks is None else dict(owner._hooks)
         self._node, self._index = None, 0
         self.needs_grad, self._keep_grad = owner._requires_grad, owner._keep_grad
-        self._born = state.trace
+        self._born = born  # not the trace inside it that may be active
 
     def __repr__(self) -> str:
         return tensor_repr(self, "Tensor")
@@ -236,7 +238,7 @@ class Capture(Substitution):
             found.stand_ins.values(), values.data, values.grads, strict=True
         ):
             gradient = None if grad is None else Tensor._wrap(grad)
-            self.stand_ins[id(stand_in.owner)] = StandIn(stand_in.owner, data, gradient)
+            self.stand_ins[id(stand_in.owner)] = StandIn(stand_in.owner, data, gradient, self)
         for (key, (number, _)), value in zip(found.numbers.items(), values.numbers, strict=True):
             self.numbers[key] = number, value
         for (host_key, host), value in zip(found.hosts.items(), values.hosts, strict=True):
@@ -244,7 +246,7 @@ class Capture(Substitution):
 
     def argument(self, owner: Tensor, data: Array, grad: Array | None) -> StandIn:
         """The stand-in of an argument: it is handed to the function in the Tensor's place."""
-        return StandIn(owner, data, None if grad is None else Tensor._wrap(grad))
+        return StandIn(owner, data, None if grad is None else Tensor._wrap(grad), self)
 
     def note(self, tensor: Variable) -> None:
         """Note a Tensor that is made in the trace, and where."""
@@ -259,7 +261,8 @@ class Capture(Substitution):
             owner: Any = tensor
             grad = owner._grad
             gradient = None if grad is None else Tensor._wrap(opaque(grad._data))
-            stand_in = self.stand_ins[id(owner)] = StandIn(owner, opaque(owner._data), gradient)
+            stand_in = StandIn(owner, opaque(owner._data), gradient, self)
+            self.stand_ins[id(owner)] = stand_in
         return stand_in
 
     def enter(self, op: Op, inputs: Sequence[Any]) -> tuple[Callable[..., Any], Sequence[Any]]:
@@ -331,7 +334,7 @@ class Capture(Substitution):
             if self._found is not None and before is not None:
                 self._check_attributes(fn, module, before)
         for stand_in in (*self.stand_ins.values(), *arguments):
-            _check_tensor(fn, stand_in)
+            check_tensor(fn, stand_in)
 
     @staticmethod
     def _check_attributes(fn: Callable[..., Any], module: Any, before: dict[str, Any]) -> None:
@@ -404,7 +407,7 @@ class Capture(Substitution):
             )
 
 
-def _check_tensor(fn: Callable[..., Any], stand_in: StandIn) -> None:
+def check_tensor(fn: Callable[..., Any], stand_in: StandIn) -> None:
     """Refuse what a trace did to a Tensor from outside and a program would not do."""
     owner = stand_in.owner
     shape = owner._data.shape

@@ -144,7 +144,7 @@ class _Recorder(Capture):
     def stand_in(self, tensor: Any) -> StandIn:
         stand_in = self.stand_ins.get(id(tensor))
         if stand_in is None:
-            stand_in = self.stand_ins[id(tensor)] = StandIn(tensor, tensor._share(), None)
+            stand_in = self.stand_ins[id(tensor)] = StandIn(tensor, tensor._share(), None, self)
             stand_in.needs_grad = False
         return stand_in
 

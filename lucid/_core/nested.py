@@ -1,0 +1,216 @@
+"""A part of a traced program as a pure function: what it touches around it goes in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lucid._core import tree
+from lucid._core.arrays import as_array
+from lucid._core.errors import JitError, user_line
+from lucid._core.mode import set_grad_enabled, state
+from lucid._core.tensor import Tensor
+from lucid._core.trace import StandIn, Substitution, check_tensor, opaque
+from lucid._core.typing import Array
+from lucid._core.variable import Variable
+
+
+class Slot(NamedTuple):
+    """What takes the place of a Tensor of the program around."""
+
+    data: Array
+    grad: Array | None
+
+
+class Nested(Substitution):
+    """The trace of a nested function.
+
+    Args:
+        values: by the ids of the Tensors that the function touches; None to find these Tensors.
+    """
+
+    def __init__(self, values: dict[int, Slot] | None = None) -> None:
+        super().__init__()
+        self.cuts = True
+        self.touched: list[Variable] = []
+        self._values = values
+
+    def note(self, tensor: Variable) -> None:
+        if self.outer is not None:
+            self.outer.note(tensor)
+
+    def stand_in(self, tensor: Variable) -> Variable:
+        found = self.stand_ins.get(id(tensor))
+        if found is None:
+            cell = self._known(tensor)
+            if self._values is None:
+                slot = Slot(opaque(cell._data), _grad_of(cell))
+            elif id(tensor) in self._values:
+                slot = self._values[id(tensor)]
+            else:
+                raise JitError(
+                    f"{user_line()}: the function touched a Tensor of shape {cell._data.shape} "
+                    "that it did not touch when it was first traced. It must do the same each time."
+                )
+            gradient = None if slot.grad is None else Tensor._wrap(slot.grad)
+            found = self.stand_ins[id(tensor)] = StandIn(cell, slot.data, gradient, self)
+            self.touched.append(tensor)
+        return found
+
+    def _known(self, tensor: Variable) -> Any:
+        """What the program around already has in the place of a Tensor, or else that itself.
+
+        A stand-in that it made now would hold a value of this trace.
+        """
+        trace: Any = self.outer
+        while trace is not None and tensor._born is not trace:
+            if (found := trace.stand_ins.get(id(tensor))) is not None:
+                return found
+            trace = getattr(trace, "outer", None)
+        return tensor
+
+
+def _grad_of(cell: Any) -> Array | None:
+    """The gradient that a cell holds; its program does not take this for reading it."""
+    gradient = cell.gradient if isinstance(cell, StandIn) else cell._grad
+    return None if gradient is None else gradient._data
+
+
+def is_data(leaf: Any) -> bool:
+    """Whether a leaf of arguments or results is traced; all else is constant."""
+    return isinstance(leaf, (Variable, jax.Array, np.ndarray, np.generic))
+
+
+def as_tensor(leaf: Any) -> Tensor:
+    """A leaf that is data as a Tensor."""
+    return leaf if isinstance(leaf, Tensor) else Tensor._wrap(as_array(leaf))
+
+
+class Piece:
+    """A function inside a traced program, traced once to find the state that it touches.
+
+    Args:
+        fn: the user's function.
+        args: its arguments; Tensors and arrays among their leaves are data.
+
+    Raises:
+        JitError: the function does what only its trace would see.
+    """
+
+    def __init__(self, fn: Callable[..., Any], *args: Any) -> None:
+        self.fn = fn
+        leaves, self._structure = tree.flatten(list(args))
+        self._leaves = [None if is_data(leaf) else leaf for leaf in leaves]
+        self._data = [i for i, leaf in enumerate(leaves) if is_data(leaf)]
+        self.operands = [as_tensor(leaves[i]) for i in self._data]
+        self._wanted = [operand.requires_grad for operand in self.operands]
+        self._grad_enabled = state.grad_enabled
+        self._constants: list[Any] = []  # by leaf of the result: what is no data
+        self.result: Any = None  # the structure of the result
+        self.live = False  # whether the result has a graph inside the function
+        found = Nested()
+        arrays = [operand._cell()._data for operand in self.operands]
+        self.kinds = jax.eval_shape(lambda *values: self._trace(found, values), *arrays)
+        self.touched = dict(found.stand_ins)
+        self.tensors = found.touched
+
+    def _trace(self, nested: Nested, arrays: Sequence[Array]) -> list[Array]:
+        """The arrays of the result."""
+        with nested.active(), set_grad_enabled(self._grad_enabled):
+            given = list(self._leaves)
+            for i, array, wanted in zip(self._data, arrays, self._wanted, strict=True):
+                given[i] = tensor = Tensor._wrap(array)
+                tensor._requires_grad = wanted
+            leaves, self.result = tree.flatten(self.fn(*tree.unflatten(self._structure, given)))
+            cells = [leaf._cell() if isinstance(leaf, Variable) else leaf for leaf in leaves]
+            self._constants = [None if is_data(cell) else cell for cell in cells]
+            self._is_data = [is_data(cell) for cell in cells]
+            self.live = any(isinstance(c, Variable) and c._requires_grad for c in cells)
+            for stand_in in nested.stand_ins.values():
+                check_tensor(self.fn, stand_in)
+            found = [cell for cell in cells if is_data(cell)]
+            return [x._data if isinstance(x, Variable) else jnp.asarray(x) for x in found]
+
+    def put_together(self, leaves: Sequence[Any]) -> Any:
+        """The result, from what takes the place of its arrays."""
+        source = iter(leaves)
+        whole = [
+            next(source) if data else constant
+            for data, constant in zip(self._is_data, self._constants, strict=True)
+        ]
+        return tree.unflatten(self.result, whole)
+
+
+class State:
+    """All that some pieces touch, in the program around them.
+
+    Raises:
+        JitError: one of them reads a gradient that it gives up in the end, so that a next call of
+            it would find none.
+    """
+
+    def __init__(self, *pieces: Piece) -> None:
+        tensors = {id(t): t for piece in pieces for t in piece.tensors}
+        self.tensors = list(tensors.values())
+        self.cells: list[Any] = [t._cell() for t in self.tensors]
+        met = [[p.touched[key] for p in pieces if key in p.touched] for key in tensors]
+        self.written = [i for i, found in enumerate(met) if any(s.data_written for s in found)]
+        graded = [i for i, found in enumerate(met) if any(s.grad_written for s in found)]
+        self.graded = [i for i in graded if any(s.gradient is not None for s in met[i])]
+        self.cleared = [i for i in graded if i not in self.graded]
+        read = [any(s.grad_read for s in found) for found in met]
+        self._before = [c._grad if r else None for c, r in zip(self.cells, read, strict=True)]
+        for i in self.cleared:
+            if self._before[i] is not None:
+                raise JitError(
+                    f"{met[i][0].place}: the gradient of a Tensor of shape "
+                    f"{self.cells[i]._data.shape} is read and then set to None. Set it to None "
+                    "before."
+                )
+
+    def grads(self) -> list[Tensor]:
+        """The gradients of those that get one, as they are before; zeros for None."""
+        return [
+            Tensor._wrap(jnp.zeros_like(self.cells[i]._data)) if g is None else g.detach()
+            for i, g in ((i, self._before[i]) for i in self.graded)
+        ]
+
+    def call(
+        self, piece: Piece, data: Sequence[Array], grads: Sequence[Array], args: Sequence[Array]
+    ) -> tuple[list[Array], list[Array], list[Array]]:
+        """What a piece makes of the state: the arrays of its result, and the new state."""
+        given = dict(zip(self.graded, grads, strict=True))
+        fixed = [None if g is None else g._data for g in self._before]
+        slots = {
+            id(t): Slot(x, given.get(i, fixed[i]))
+            for i, (t, x) in enumerate(zip(self.tensors, data, strict=True))
+        }
+        nested = Nested(slots)
+        leaves = piece._trace(nested, args)
+        after = [nested.stand_ins.get(id(t)) for t in self.tensors]
+        new_data, new_grads = [], []
+        for i in self.written:
+            stand_in = after[i]
+            new_data.append(data[i] if stand_in is None else stand_in.value)
+        for i in self.graded:
+            stand_in = after[i]
+            if stand_in is None:
+                new_grads.append(given[i])
+            elif stand_in.gradient is None:
+                new_grads.append(jnp.zeros_like(given[i]))
+            else:
+                new_grads.append(stand_in.gradient._data)
+        return leaves, new_data, new_grads
+
+    def put(self, data: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
+        """Replace the state of the program around."""
+        for i, new in zip(self.written, data, strict=True):
+            self.cells[i]._put(new._data)
+        for i, new in zip(self.graded, grads, strict=True):
+            self.cells[i]._grad = Tensor._wrap(new._data)
+        for i in self.cleared:
+            self.cells[i]._grad = None

@@ -1,0 +1,402 @@
+"""Recomputation, loops and branches of imperative functions, as one operation of a program.
+
+The functions are written as any other: they read and change Parameters, Buffers, gradients,
+optimizers and random generators of the code around them. Inside `lucid.jit`, `lucid.func` and
+JAX's transformations each call is one operation. Eagerly it is the Python call, loop or branch
+that it stands for, with the same results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+
+from lucid._core import tree
+from lucid._core.arrays import staged
+from lucid._core.errors import JitError, definition
+from lucid._core.gate import run
+from lucid._core.mode import no_grad, state
+from lucid._core.nested import Piece, State, as_tensor, is_data
+from lucid._core.op import Op
+from lucid._core.tensor import Tensor
+from lucid._core.typing import Array
+from lucid._core.variable import Variable
+from lucid.ops.shape import stack
+
+__all__ = ["checkpoint", "cond", "scan", "while_loop"]
+
+R = TypeVar("R")
+Carry = TypeVar("Carry")
+
+
+def checkpoint(fn: Callable[..., R], *args: Any, **kwargs: Any) -> R:
+    """`fn(*args, **kwargs)`, of which backward keeps the inputs and computes the rest anew.
+
+    Saves the memory of what `fn` computes, for the time of computing it twice (Chen et al.,
+    arXiv:1604.06174). State changes once, and dropout drops the same elements both times. This
+    holds inside `lucid.jit`; eagerly it is a plain call, each of whose operations keeps its inputs.
+
+    Args:
+        fn: a function or a Module.
+        args: its arguments; so are `kwargs`.
+
+    Raises:
+        JitError: `fn` calls `backward`.
+
+    >>> block = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 4))
+    >>> @lucid.jit
+    ... def step(x):
+    ...     loss = (lucid.checkpoint(block, x) ** 2).mean()
+    ...     loss.backward()
+    ...     return loss
+    >>> step(lucid.ones(2, 4)).shape, block[0].weight.grad.shape
+    ((), (64, 4))
+    """
+    if not _traced((args, kwargs)):
+        return fn(*args, **kwargs)
+    piece = Piece(lambda args, kwargs: fn(*args, **kwargs), args, kwargs)
+    around = State(piece)
+    if around.graded or around.cleared:
+        raise JitError(
+            f"checkpoint: {definition(fn)} calls backward or sets a gradient, which would happen "
+            "once more in the backward pass. Call backward outside."
+        )
+    n = len(around.tensors)
+
+    def pure(*arrays: Array) -> tuple[Array, ...]:
+        leaves, data, _ = around.call(piece, arrays[:n], (), arrays[n:])
+        return (*data, *leaves)
+
+    op = Op(jax.checkpoint(pure), "checkpoint")
+    results = _run(op, piece.live, *around.tensors, *piece.operands)
+    written = len(around.written)
+    around.put(results[:written], ())
+    result: R = piece.put_together(results[written:])
+    return result
+
+
+def scan(
+    fn: Callable[[Carry, Any], tuple[Carry, Any]],
+    carry: Carry,
+    xs: Any = None,
+    length: int | None = None,
+) -> tuple[Carry, Any]:
+    """A loop over the first axis of `xs`: `carry, y = fn(carry, x)`; the ys are stacked.
+
+    Inside `lucid.jit` the loop is compiled once for all turns, and its memory is that of one turn,
+    beside what a backward pass through the whole loop needs. With `backward` inside `fn`, gradients
+    add up from turn to turn. A gradient that is None before the loop begins as zeros.
+
+    Args:
+        fn: of what goes from turn to turn, and a part of `xs` without the first axis.
+        carry: what the first turn gets: Tensors, arrays and numbers, in any nesting.
+        xs: Tensors and arrays, in any nesting, with first axes of one length; None for none.
+        length: the number of turns; needed without `xs`.
+
+    Returns:
+        The last carry, and the ys with a new first axis.
+
+    Raises:
+        ValueError: lengths differ, or there is none; `fn` returns no pair, or a carry of another
+            structure, shape or dtype.
+
+    Gradients of a batch, a quarter at a time:
+
+    >>> model = nn.Linear(4, 1)
+    >>> def quarter(total, x):
+    ...     loss = (model(x) ** 2).mean() / 4
+    ...     loss.backward()
+    ...     return total + loss.detach(), None
+    >>> @lucid.jit
+    ... def step(batch):
+    ...     model.zero_grad()
+    ...     return lucid.scan(quarter, 0.0, batch.reshape(4, -1, 4))[0]
+    >>> step(lucid.randn(32, 4)).shape, model.weight.grad.shape
+    ((), (1, 4))
+    """
+    turns = _turns(xs, length)
+    leaves, structure = tree.flatten(carry)
+    start = [as_tensor(leaf) for leaf in leaves]
+    kinds = [(x.shape, x.dtype) for x in start]
+    rows, row_structure = tree.flatten(xs)
+    rows = [as_tensor(row) for row in rows]
+
+    def turn(values: Sequence[Tensor], row: Any) -> tuple[list[Tensor], list[Tensor], Any]:
+        returned = fn(tree.unflatten(structure, list(values)), row)
+        if not isinstance(returned, tuple) or len(returned) != 2:
+            raise ValueError(
+                f"scan: the function must return a pair (carry, y), got {type(returned).__name__}."
+            )
+        ys, y_structure = tree.flatten(returned[1])
+        following = _same_form("scan", kinds, structure, returned[0])
+        return following, [as_tensor(y) for y in ys], y_structure
+
+    if turns and not _traced((carry, xs)):
+        values: Sequence[Tensor] = start
+        columns: list[list[Tensor]] = []
+        y_structure: Any = None
+        for i in range(turns):
+            row = tree.unflatten(row_structure, [row[i] for row in rows])
+            values, ys, y_structure = turn(values, row)
+            columns.append(ys)
+        stacked = [stack(column) for column in zip(*columns, strict=True)]
+        return tree.unflatten(structure, list(values)), tree.unflatten(y_structure, stacked)
+
+    form: Any = None
+
+    def body(values: Sequence[Tensor], row: Any) -> tuple[list[Tensor], list[Tensor]]:
+        nonlocal form
+        following, ys, form = turn(values, row)
+        return following, ys
+
+    piece = Piece(body, start, tree.unflatten(row_structure, [_row_of(row) for row in rows]))
+    around = State(piece)
+    grads = around.grads()
+    n, m, written = len(around.tensors), len(grads), len(around.written)
+
+    def pure(*arrays: Array) -> tuple[Array, ...]:
+        data, rest = arrays[:n], arrays[n + m :]
+
+        def step(state: Any, row: Any) -> Any:
+            now = list(data)
+            for i, x in zip(around.written, state[0], strict=True):
+                now[i] = x
+            leaves, new, new_grads = around.call(piece, now, state[1], [*state[2], *row])
+            _check_kept("scan", state[0], new)
+            return (new, new_grads, leaves[: len(start)]), leaves[len(start) :]
+
+        first = [data[i] for i in around.written], [*arrays[n : n + m]], [*rest[: len(start)]]
+        last, ys = jax.lax.scan(step, first, [*rest[len(start) :]], turns)
+        return (*last[0], *last[1], *last[2], *ys)
+
+    operands = (*around.tensors, *grads, *start, *rows)
+    results = _run(Op(pure, "scan"), piece.live, *operands)
+    around.put(results[:written], results[written : written + m])
+    results = results[written + m :]
+    return (
+        tree.unflatten(structure, list(results[: len(start)])),
+        tree.unflatten(form, list(results[len(start) :])),
+    )
+
+
+def cond(pred: Any, true_fn: Callable[..., R], false_fn: Callable[..., R], *args: Any) -> R:
+    """`true_fn(*args) if pred else false_fn(*args)`, where only the program knows `pred`.
+
+    Both functions may change state; what one of them leaves alone stays as it is.
+
+    Args:
+        pred: a Tensor or array with one element, a bool, or a number.
+        true_fn, false_fn: what is called; inside `lucid.jit` their results must have one form.
+        args: their arguments.
+
+    Raises:
+        ValueError: `pred` has several elements, or the results have different forms.
+
+    >>> @lucid.jit
+    ... def halved_if_large(x):
+    ...     return lucid.cond(x.sum() > 10, lambda x: x / 2, lambda x: x, x)
+    >>> halved_if_large(Tensor([4.0, 8.0])), halved_if_large(Tensor([4.0, 5.0]))
+    (Tensor([2., 4.]), Tensor([4., 5.]))
+    """
+    if np.size(pred._cell()._data if isinstance(pred, Tensor) else pred) != 1:
+        shape = np.shape(pred.data if isinstance(pred, Tensor) else pred)
+        raise ValueError(f"cond: pred must have one element, got shape {shape}.")
+    if not is_data(pred) or not _traced((pred, args)):
+        return true_fn(*args) if pred else false_fn(*args)
+    pieces = Piece(true_fn, *args), Piece(false_fn, *args)
+    forms = [(piece.result, [(k.shape, k.dtype) for k in piece.kinds]) for piece in pieces]
+    if forms[0] != forms[1]:
+        raise ValueError(
+            "cond: the results of both functions must have one structure, with equal shapes and "
+            f"dtypes, got {_described(pieces[0])} and {_described(pieces[1])}."
+        )
+    around = State(*pieces)
+    grads = around.grads()
+    n, m, written = len(around.tensors), len(grads), len(around.written)
+
+    def pure(pred: Array, *arrays: Array) -> tuple[Array, ...]:
+        def branch(piece: Piece) -> Callable[..., Any]:
+            return lambda *arrays: around.call(
+                piece, arrays[:n], arrays[n : n + m], arrays[n + m :]
+            )
+
+        leaves, data, new_grads = jax.lax.cond(
+            pred.reshape(()).astype(bool), *map(branch, pieces), *arrays
+        )
+        return (*data, *new_grads, *leaves)
+
+    live = any(piece.live for piece in pieces)
+    operands = (as_tensor(pred), *around.tensors, *grads, *pieces[0].operands)
+    results = _run(Op(pure, "cond"), live, *operands)
+    around.put(results[:written], results[written : written + m])
+    result: R = pieces[0].put_together(results[written + m :])
+    return result
+
+
+def while_loop(
+    cond_fn: Callable[[Carry], Any], body_fn: Callable[[Carry], Carry], carry: Carry
+) -> Carry:
+    """`while cond_fn(carry): carry = body_fn(carry)`, where only the program knows when it ends.
+
+    No gradient flows through the loop, whose length is not known: its result is off the tape.
+
+    Args:
+        cond_fn: whether to go on: a Tensor with one element; it changes no state.
+        body_fn: the next carry; it may change state.
+        carry: what the loop begins with: Tensors, arrays and numbers, in any nesting.
+
+    Raises:
+        ValueError: `cond_fn` returns something else, or `body_fn` a carry of another structure,
+            shape or dtype.
+        JitError: `cond_fn` changes state.
+
+    >>> @lucid.jit
+    ... def power_of_two_above(x):
+    ...     return lucid.while_loop(lambda y: y <= x, lambda y: y * 2, 1.0)
+    >>> power_of_two_above(Tensor(20.0))
+    Tensor(32.)
+    """
+    leaves, structure = tree.flatten(carry)
+    start = [as_tensor(leaf) for leaf in leaves]
+    kinds = [(x.shape, x.dtype) for x in start]
+
+    def goes_on(values: Sequence[Tensor]) -> Tensor:
+        returned = cond_fn(tree.unflatten(structure, list(values)))
+        if not is_data(returned) or np.size(as_tensor(returned)._cell()._data) != 1:
+            raise ValueError(
+                "while_loop: the condition must return a Tensor with one element, got "
+                f"{_shown(returned)}."
+            )
+        return as_tensor(returned)
+
+    def body(values: Sequence[Tensor]) -> list[Tensor]:
+        returned = body_fn(tree.unflatten(structure, list(values)))
+        return _same_form("while_loop", kinds, structure, returned)
+
+    with no_grad():
+        if not _traced(carry):
+            values: Sequence[Tensor] = [x.detach() for x in start]
+            while goes_on(values):
+                values = body(values)
+            return tree.unflatten(structure, list(values))
+        test, piece = Piece(goes_on, start), Piece(body, start)
+        if State(test).written:
+            raise JitError(
+                f"while_loop: {definition(cond_fn)} changes a Tensor from outside; only the body "
+                "may change state."
+            )
+        around = State(test, piece)
+        grads = around.grads()
+        n, m, written = len(around.tensors), len(grads), len(around.written)
+
+        def pure(*arrays: Array) -> tuple[Array, ...]:
+            arrays = jax.lax.stop_gradient(arrays)
+            data = arrays[:n]
+
+            def now(state: Any) -> list[Array]:
+                found = list(data)
+                for i, x in zip(around.written, state[0], strict=True):
+                    found[i] = x
+                return found
+
+            def holds(state: Any) -> Array:
+                (found,), _, _ = around.call(test, now(state), state[1], state[2])
+                return found.reshape(()).astype(bool)
+
+            def step(state: Any) -> Any:
+                leaves, new, new_grads = around.call(piece, now(state), state[1], state[2])
+                _check_kept("while_loop", state[0], new)
+                return new, new_grads, leaves
+
+            first = [data[i] for i in around.written], [*arrays[n : n + m]], [*arrays[n + m :]]
+            last = jax.lax.while_loop(holds, step, first)
+            return (*last[0], *last[1], *last[2])
+
+        results = _run(Op(pure, "while_loop"), False, *around.tensors, *grads, *start)
+        around.put(results[:written], results[written : written + m])
+        return tree.unflatten(structure, list(results[written + m :]))
+
+
+# --- What they share --------------------------------------------------------------------------
+
+
+def _traced(args: Any) -> bool:
+    """Whether this is part of a program, and no eager call."""
+    leaves = [x._data if isinstance(x, Tensor) else x for x in tree.flatten(args)[0]]
+    return (
+        state.trace is not None or staged() or any(isinstance(x, jax.core.Tracer) for x in leaves)
+    )
+
+
+def _run(op: Op, recorded: bool, *operands: Variable) -> tuple[Tensor, ...]:
+    """The results of an Op; only those of a function whose result has a graph are recorded."""
+    if not recorded:
+        operands = tuple(Tensor._wrap(x._cell()._data) for x in operands)
+    return tuple(run(op, *operands) if operands else map(as_tensor, op.run()))
+
+
+def _turns(xs: Any, length: int | None) -> int:
+    leaves = tree.flatten(xs)[0]
+    shapes = [tuple(np.shape(x._cell()._data if isinstance(x, Tensor) else x)) for x in leaves]
+    lengths = {shape[:1] for shape in shapes}
+    if length is not None:
+        lengths.add((length,))
+    if len(lengths) != 1 or () in lengths:
+        what = f"xs of shapes {shapes}" if shapes else "no xs"
+        raise ValueError(
+            "scan: there must be one number of turns: the length of the first axes of xs, or "
+            f"length; got {what} and length={length}."
+        )
+    return int(lengths.pop()[0])
+
+
+def _row_of(x: Tensor) -> Tensor:
+    """A Tensor like one row of another, to trace a function with."""
+    cell = x._cell()
+    row = Tensor._wrap(jax.lax.empty(cell._data.shape[1:], cell._data.dtype))
+    row._requires_grad = cell._requires_grad
+    return row
+
+
+def _same_form(
+    call: str, kinds: Sequence[tuple[Any, Any]], structure: tree.Structure, after: Any
+) -> list[Tensor]:
+    """The leaves of the next carry as Tensors, if they have the shapes and dtypes of the first."""
+    leaves, found = tree.flatten(after)
+    if found != structure:
+        raise ValueError(
+            f"{call}: the function must return a carry of the structure that it gets, "
+            f"{structure.treedef}, got {found.treedef}."
+        )
+    tensors = []
+    for path, (shape, dtype), leaf in zip(tree.paths(structure), kinds, leaves, strict=True):
+        y = as_tensor(np.asarray(leaf, dtype) if isinstance(leaf, (bool, int, float)) else leaf)
+        if (y.shape, y.dtype) != (shape, dtype):
+            raise ValueError(
+                f"{call}: carry{path} must keep its shape and dtype, {dtype}{[*shape]}; the "
+                f"function returned {y.dtype}{[*y.shape]}."
+            )
+        tensors.append(y)
+    return tensors
+
+
+def _check_kept(call: str, before: Sequence[Array], after: Sequence[Array]) -> None:
+    for x, y in zip(before, after, strict=True):
+        if (x.shape, x.dtype) != (y.shape, y.dtype):
+            raise ValueError(
+                f"{call}: a Tensor from outside must keep its shape and dtype, "
+                f"{x.dtype}{[*x.shape]}; the function set it to {y.dtype}{[*y.shape]}."
+            )
+
+
+def _described(piece: Piece) -> str:
+    kinds = [f"{kind.dtype}{[*kind.shape]}" for kind in piece.kinds]
+    return f"{piece.result.treedef} of {', '.join(kinds) or 'nothing'}"
+
+
+def _shown(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    return type(value).__name__ if shape is None else f"shape {tuple(shape)}"
