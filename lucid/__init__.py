@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lucid import _einops, autograd, error, nn, optim, random, typed, types
 from lucid._core import growth, tracebacks, waiting
+from lucid._core.autocast import autocast
 from lucid._core.errors import BackwardError, DeviceMismatchError, JitError, UnknownDeviceError
 from lucid._core.flops import count_flops, flops_enabled
 from lucid._core.gate import apply
@@ -82,6 +83,7 @@ __all__ = [
     "__version__",
     "apply",
     "arange",
+    "autocast",
     "autograd",
     "checkpoint",
     "compile",

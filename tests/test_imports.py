@@ -43,6 +43,7 @@ LAYERS = [
         "error",
     ],
     ["_core.mode", "_core.op"],
+    ["_core.autocast"],
     ["_core.variable"],
     ["_core.tape", "_core.static", "_core.known", "_core.integers"],
     ["_core.flops", "_core.gate", "_core.upkeep"],

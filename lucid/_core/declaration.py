@@ -27,10 +27,12 @@ from typing import (
     overload,
 )
 
+from lucid._core import autocast
 from lucid._core.arguments import frozen, is_whole
 from lucid._core.gate import run
 from lucid._core.integers import Rule
 from lucid._core.misuse import misuse
+from lucid._core.mode import state
 from lucid._core.op import Op
 from lucid._core.static import is_data, keep, refuse_static, static_key
 from lucid._core.typing import Array
@@ -124,6 +126,7 @@ class Declaration:
     def __init__(self, fn: Callable[..., Any]) -> None:
         self.fn = fn
         self.name = fn.__name__
+        self.low = autocast.TABLE.get(self.name)  # None for what autocast leaves alone
         self.check: Callable[..., None] | None = getattr(fn, "__check__", None)
         self.integers: Rule | None = getattr(fn, "__integers__", None)
         self.compiled = not hasattr(fn, "__by_value__")
@@ -184,6 +187,9 @@ class Declaration:
         else:
             operands, places = self._operands(values)
             key = (places, *map(static_key, values))
+        dtype = None if self.low is None else state.autocast
+        if dtype is not None:
+            key = (dtype, key)
         try:
             program = self.programs.get(key)
         except TypeError:  # not hashable
@@ -192,7 +198,7 @@ class Declaration:
             for i in self.static:
                 if is_data(frozen(values[i])):
                     raise self._refusal(values)
-            program = self._build(values, places)
+            program = self._build(values, places, dtype)
             keep(self.programs, key, program)
         return run(program, *operands)
 
@@ -240,11 +246,23 @@ class Declaration:
                 values[i] = None
         return operands, tuple(places)
 
-    def _build(self, values: Sequence[Any], places: tuple[int | tuple[int, int], ...]) -> Op:
-        """The function with the values that are no operands, to be compiled."""
+    def _build(
+        self,
+        values: Sequence[Any],
+        places: tuple[int | tuple[int, int], ...],
+        dtype: Any = None,
+    ) -> Op:
+        """The function with the values that are no operands, to be compiled.
+
+        Args:
+            dtype: of the autocast that it runs under.
+        """
         held = [None if i in places else frozen(value) for i, value in enumerate(values)]
         source = Source(self, tuple(held), places)
-        return Op(source.__call__, self.name, self.compiled, source)
+        fn: Callable[..., Any] = source.__call__
+        if dtype is not None and self.low is not None:
+            fn = autocast.converting(fn, self.low, dtype, source.names())
+        return Op(fn, self.name, self.compiled, source)
 
     def call(self, values: Sequence[Any]) -> Any:
         """The function itself, with a value for each parameter."""
@@ -312,14 +330,20 @@ def op(fn: Any, /) -> Any:
     declaration = Declaration(fn)
     plain, tails = declaration.plain, declaration.tails
 
-    @functools.wraps(fn)
-    def public(*args: Any, **named: Any) -> Any:
+    def usual(*args: Any, **named: Any) -> Any:
         if not named and (tail := tails.get(len(args))) is not None:
             return run(plain, *args, *tail)  # type: ignore[arg-type]  # with tails there is one
         return declaration(args, named)
 
-    public.pure = fn  # type: ignore[attr-defined]
-    public.declaration = declaration  # type: ignore[attr-defined]
+    def by_mode(*args: Any, **named: Any) -> Any:
+        if state.autocast is None and not named and (tail := tails.get(len(args))) is not None:
+            return run(plain, *args, *tail)  # type: ignore[arg-type]
+        return declaration(args, named)
+
+    # Two, so that what autocast leaves alone does not ask for it.
+    public: Any = functools.wraps(fn)(usual if declaration.low is None else by_mode)
+    public.pure = fn
+    public.declaration = declaration
     return public
 
 

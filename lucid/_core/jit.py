@@ -205,6 +205,7 @@ class Jitted(Generic[P, R]):
             names,
             tuple(signature),
             state.grad_enabled,
+            state.autocast,
             jax.config.read("jax_enable_x64"),
         )
         return Arguments(structure, names, leaves, traced, repeated), key
@@ -269,7 +270,9 @@ class Jitted(Generic[P, R]):
         if before[2] != key[2]:
             at = next(i for i, (a, b) in enumerate(zip(before[2], key[2], strict=True)) if a != b)
             return f"argument {self._argument_name(arguments, at)}"
-        return "grad mode" if before[3] != key[3] else "JAX's 64-bit mode"
+        modes = ("grad mode", "autocast", "JAX's 64-bit mode")
+        pairs = zip(modes, before[3:], key[3:], strict=True)
+        return next(mode for mode, old, new in pairs if old != new)
 
     def _argument_name(self, arguments: Arguments, at: int) -> str:
         parts = _PATH.match(tree.paths(arguments.structure)[at])
@@ -329,8 +332,8 @@ def jit(
       dtype, `requires_grad` or place on a tape;
     - a global, a closure variable, or an attribute of a Python module or class that the function,
       or a Python function that it calls, reads stands for another object or plain value;
-    - an attribute of a Module or a flag of an optimizer changes, or `requires_grad`, hooks or grad
-      mode. Hyperparameters of optimizers are inputs: another number compiles nothing.
+    - an attribute of a Module or a flag of an optimizer changes, or `requires_grad`, hooks, grad
+      mode or `autocast`. Hyperparameters of optimizers are inputs: another number compiles nothing.
 
     Not watched are: what lists, dictionaries and plain objects hold; code of installed packages
     and of the standard library; and where Python cannot find a function's source, variables are

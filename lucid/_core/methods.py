@@ -39,8 +39,10 @@ def _binary(
     function: Function[[Operand, Operand], Tensor, Any], reflected: bool = False
 ) -> Callable[[Any, Operand], Tensor]:
     """An operator method; what is no data is left to the other operand's class."""
-    plain = function.declaration.plain
-    call = function if plain is None else functools.partial(run, plain)  # a frame less
+    declaration = function.declaration
+    call: Callable[..., Any] = function
+    if declaration.plain is not None and declaration.low is None:
+        call = functools.partial(run, declaration.plain)  # a frame less
 
     def operator(self: Any, other: Operand) -> Tensor:
         if not isinstance(other, _OPERANDS):

@@ -59,6 +59,7 @@ class _ThreadState(threading.local):
     """What a thread is doing."""
 
     grad_enabled: bool = True  # whether operations are recorded
+    autocast: Any = None  # the 16-bit dtype that products are computed in, if any
     trace: Trace | None = None  # into which trace values go
     counts_flops: bool = False  # whether `count_flops` surrounds what runs
     stepping: bool = False  # whether a compiled step has looked at its state and not yet run
@@ -103,18 +104,25 @@ def untraced() -> Iterator[None]:
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-class _GradMode(ContextDecorator):
-    def __init__(self, mode: bool) -> None:
-        self.mode = mode
-        self._previous: list[bool] = []  # a stack: one object may be entered again inside itself
+class Mode(ContextDecorator):
+    """A block, or a function, in which `state` says something else of this thread.
+
+    Args:
+        name: an attribute of `state`.
+        mode: its value.
+    """
+
+    def __init__(self, name: str, mode: Any) -> None:
+        self.name, self.mode = name, mode
+        self._previous: list[Any] = []  # a stack: one object may be entered again inside itself
 
     def __enter__(self) -> Self:
-        self._previous.append(state.grad_enabled)
-        state.grad_enabled = self.mode
+        self._previous.append(getattr(state, self.name))
+        setattr(state, self.name, self.mode)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        state.grad_enabled = self._previous.pop()
+        setattr(state, self.name, self._previous.pop())
 
     def __call__(self, func: _F) -> _F:
         """`func` in this mode: a generator or a coroutine in its own steps, not between them."""
@@ -176,12 +184,12 @@ class _GradMode(ContextDecorator):
     def _awaited(self, steps: Any) -> Generator[Any, Any, Any]:
         return (yield from self._driven(steps))
 
-    def _recreate_cm(self) -> _GradMode:
+    def _recreate_cm(self) -> Mode:
         # A decorated function may run in several threads; each call gets its own stack.
-        return _GradMode(self.mode)
+        return Mode(self.name, self.mode)
 
 
-class no_grad(_GradMode):
+class no_grad(Mode):
     """Record nothing in this block, or in this function; for the current thread only.
 
     >>> x = Tensor([1.0], requires_grad=True)
@@ -197,10 +205,10 @@ class no_grad(_GradMode):
     """
 
     def __init__(self) -> None:
-        super().__init__(False)
+        super().__init__("grad_enabled", False)
 
 
-class enable_grad(_GradMode):
+class enable_grad(Mode):
     """Record in this block, or in this function, although it lies inside `no_grad`.
 
     >>> x = Tensor([1.0], requires_grad=True)
@@ -211,10 +219,10 @@ class enable_grad(_GradMode):
     """
 
     def __init__(self) -> None:
-        super().__init__(True)
+        super().__init__("grad_enabled", True)
 
 
-class set_grad_enabled(_GradMode):
+class set_grad_enabled(Mode):
     """Turn recording on or off from here on, or for a block, or for a function.
 
     Args:
@@ -228,7 +236,7 @@ class set_grad_enabled(_GradMode):
     """
 
     def __init__(self, mode: bool) -> None:
-        super().__init__(bool(mode))
+        super().__init__("grad_enabled", bool(mode))
         super().__enter__()
 
     def __enter__(self) -> Self:

@@ -22,6 +22,7 @@ import jax
 import numpy as np
 
 from lucid._core.arrays import as_array
+from lucid._core.autocast import autocast
 from lucid._core.declaration import Source
 from lucid._core.files import write_whole
 from lucid._core.mode import no_grad
@@ -44,7 +45,8 @@ def export(module: Module, example: Any, path: str | os.PathLike[str]) -> Path:
     The first axis of every input is the batch, whose size the graph leaves open. Inputs have the
     names of the arguments of `forward`, Parameters and Buffers those of the `state_dict`, outputs
     "output", "output_1" and so on. Dropout and batch normalisation must be in evaluation mode. The
-    Module does not change.
+    graph computes in the dtypes of the Module, also under `lucid.autocast`. The Module does not
+    change.
 
     Args:
         module: the Module.
@@ -76,7 +78,8 @@ def export(module: Module, example: Any, path: str | os.PathLike[str]) -> Path:
             f"1; got shapes {[a.shape for a in arrays]}."
         )
     batch = arrays[0].shape[0]
-    run, doubled = _Recorder(module, arrays, batch), _Recorder(module, arrays, 2 * batch)
+    with autocast(enabled=False):
+        run, doubled = _Recorder(module, arrays, batch), _Recorder(module, arrays, 2 * batch)
     values = _common(run.inputs, doubled.inputs, batch, "the input")
     model = _model(onnx, module, values, *_merge(run, doubled, batch))
     onnx.checker.check_model(model, full_check=True)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import jax.numpy as jnp
 
 from lucid._core.declaration import op
-from lucid._core.typing import Operand
-from lucid.ops.precision import in_float32, summed_in_float32
+from lucid._core.typing import Array, Operand
+from lucid.ops.precision import check_one_dtype, in_float32, summed_in_float32
 
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
@@ -17,7 +17,6 @@ __all__ = ["bilinear", "linear"]
 
 
 @op
-@summed_in_float32
 def linear(input_: Operand, weight: Operand, bias: Operand | None = None) -> Tensor:
     """Affine map of the last axis: `input_ @ weight.T + bias`.
 
@@ -25,6 +24,7 @@ def linear(input_: Operand, weight: Operand, bias: Operand | None = None) -> Ten
 
     Raises:
         ValueError: the sizes do not match.
+        TypeError: dtypes differ.
 
     >>> F.linear(Tensor([[1.0, 2.0]]), Tensor([[3.0, 4.0]]), Tensor([5.0]))
     Tensor([[16.]])
@@ -34,12 +34,16 @@ def linear(input_: Operand, weight: Operand, bias: Operand | None = None) -> Ten
             "linear: the last axis of the input must be as long as the last of the weight, which "
             f"has two axes; got input {jnp.shape(input_)} and weight {jnp.shape(weight)}."
         )
-    y = jnp.matmul(input_, jnp.swapaxes(weight, 0, 1))
-    return y if bias is None else in_float32(jnp.add)(y, bias)
+    check_one_dtype("linear", input_, weight, bias)
+    return _linear(input_, weight, bias)
+
+
+@summed_in_float32
+def _linear(x: Operand, weight: Operand, bias: Operand | None) -> Array:
+    return _with_bias(jnp.matmul(x, jnp.swapaxes(weight, 0, 1)), bias)
 
 
 @op
-@summed_in_float32
 def bilinear(
     input_1: Operand, input_2: Operand, weight: Operand, bias: Operand | None = None
 ) -> Tensor:
@@ -49,6 +53,7 @@ def bilinear(
 
     Raises:
         ValueError: the sizes do not match.
+        TypeError: dtypes differ.
 
     >>> F.bilinear(Tensor([[1.0, 2.0]]), Tensor([[3.0]]), Tensor([[[1.0], [10.0]]]))
     Tensor([[63.]])
@@ -64,5 +69,14 @@ def bilinear(
             "bilinear: inputs (..., I1) and (..., I2) and a weight (O, I1, I2) are needed, got "
             f"{first}, {second} and {of_weight}."
         )
-    y = jnp.einsum("...i,oij,...j->...o", input_1, weight, input_2)
+    check_one_dtype("bilinear", input_1, input_2, weight, bias)
+    return _bilinear(input_1, input_2, weight, bias)
+
+
+@summed_in_float32
+def _bilinear(a: Operand, b: Operand, weight: Operand, bias: Operand | None) -> Array:
+    return _with_bias(jnp.einsum("...i,oij,...j->...o", a, weight, b), bias)
+
+
+def _with_bias(y: Array, bias: Operand | None) -> Array:
     return y if bias is None else in_float32(jnp.add)(y, bias)

@@ -51,6 +51,22 @@ def narrowed(y: Array, like: Operand) -> Array:
     return y.astype(dtype) if jnp.issubdtype(dtype, jnp.inexact) else y
 
 
+def check_one_dtype(call: str, *operands: Operand | None) -> None:
+    """Refuse an input and weights of several dtypes: promotion would hide which of them is wrong.
+
+    Raises:
+        TypeError: naming the dtypes.
+    """
+    dtypes = [jnp.result_type(x) for x in operands if x is not None]
+    if len(set(dtypes)) > 1:
+        converts = all(jnp.issubdtype(d, jnp.floating) and d.itemsize <= 4 for d in dtypes)
+        way_out = ", or compute under lucid.autocast" if converts else ""
+        raise TypeError(
+            f"{call}: input, weight and bias must have one dtype, got "
+            f"{', '.join(map(str, dtypes))}. Convert them with astype{way_out}."
+        )
+
+
 def in_float32(fn: F) -> F:
     """A pure function of arrays that computes 16-bit floats in float32 and rounds each result once.
 

@@ -16,7 +16,7 @@ from jax import lax
 
 from lucid._core.declaration import op
 from lucid._core.typing import Array, Operand
-from lucid.ops.precision import wide
+from lucid.ops.precision import check_one_dtype, wide
 
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
@@ -40,6 +40,7 @@ class _Cell(NamedTuple):
     or its product with the projection, is the next h.
     """
 
+    name: str
     # Elementwise: (*parts of the gates, *given, *state[own:]) -> (output, *memory).
     rule: Callable[..., tuple[Array, ...]]
     gates: int  # into how many parts the gates are split
@@ -66,9 +67,9 @@ def _gru(r: Array, z: Array, n: Array, pushed: Array, h: Array) -> tuple[Array, 
     return ((1 - z) * jnp.tanh(pushed + jax.nn.sigmoid(r) * n) + z * h,)
 
 
-_RNN = {"tanh": _Cell(_tanh, 1, 1), "relu": _Cell(_relu, 1, 1)}
-_LSTM = _Cell(_lstm, 4, 1)
-_GRU = _Cell(_gru, 3, 0)
+_RNN = {"tanh": _Cell("rnn", _tanh, 1, 1), "relu": _Cell("rnn", _relu, 1, 1)}
+_LSTM = _Cell("lstm", _lstm, 4, 1)
+_GRU = _Cell("gru", _gru, 3, 0)
 
 
 @op
@@ -225,7 +226,7 @@ def _layer(
     last, (hidden, *_), _ = _run(cell, reverse, *ready, valid)
     if valid is not None:
         hidden = jnp.where(valid, hidden, 0)
-    return _rounded((hidden, *last), input_, weights)
+    return _rounded((hidden, *last), input_)
 
 
 def _step(
@@ -233,7 +234,7 @@ def _step(
 ) -> tuple[Array, ...]:
     batch = jnp.shape(input_)[:-1]
     following, _ = _advance(cell, *_prepared(cell, input_, state, batch, weights))
-    return _rounded(following, input_, weights)
+    return _rounded(following, input_)
 
 
 def _prepared(
@@ -243,6 +244,7 @@ def _prepared(
     batch: tuple[int, ...],
     weights: _Weights,
 ) -> _Ready:
+    check_one_dtype(cell.name, input_, *weights)
     weight, pushes = wide(weights.hh), wide(input_) @ wide(weights.ih).T
     size = weight.shape[0] // cell.gates
     if weights.bias_ih is not None:
@@ -263,9 +265,9 @@ def _prepared(
     return _Ready(pushes, given, weight, projection, start)
 
 
-def _rounded(results: Sequence[Array], input_: Operand, weights: _Weights) -> tuple[Array, ...]:
+def _rounded(results: Sequence[Array], input_: Operand) -> tuple[Array, ...]:
     """The results in the dtype of the operands."""
-    dtype = jnp.result_type(input_, weights.ih)
+    dtype = jnp.result_type(input_)
     return tuple(y.astype(dtype) for y in results)
 
 

@@ -374,7 +374,7 @@ CALL = {
     "dtype": (
         lambda: DECONV(4, 2, 3), lambda: lucid.zeros(1, 4, 5, 5, dtype="float16"), TypeError,
         "conv_transpose2d: input, weight and bias must have one dtype, got float16, float32, "
-        "float32. Convert them with astype.",
+        "float32. Convert them with astype, or compute under lucid.autocast.",
     ),
     "integers": (
         lambda: CONV2D(4, 2, 3), lambda: lucid.zeros(1, 4, 5, 5, dtype=int), TypeError,

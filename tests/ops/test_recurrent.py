@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import jax
@@ -251,19 +252,13 @@ def test_16_bits_are_rounded_once(case, dtype):
         np.testing.assert_array_equal(ours, exact.astype(dtype))
 
 
-def test_integers_give_floats_and_dtypes_mix():
-    x, *weights = operands(3, 1)
+@pytest.mark.parametrize("dtype", ["int32", "bfloat16"])
+def test_input_and_weights_have_one_dtype(dtype):
+    _, h, *weights = operands(3, 1)
     weights = [jnp.asarray(w, jnp.float32) for w in weights]
-    integers = np.arange(T * N * D, dtype=np.int32).reshape(T, N, D)
-    for a, b in zip(
-        recurrent.gru.pure(integers, *weights),
-        recurrent.gru.pure(integers.astype(np.float32), *weights),
-        strict=True,
-    ):
-        assert a.dtype == np.float32
-        np.testing.assert_array_equal(a, b)
-    outputs, hidden = recurrent.gru.pure(jnp.asarray(x, jnp.bfloat16), *weights)
-    assert outputs.dtype == hidden.dtype == np.float32
+    text = f"gru: input, weight and bias must have one dtype, got {dtype}, float32, float32, "
+    with pytest.raises(TypeError, match=re.escape(text)):
+        recurrent.gru.pure(jnp.zeros((T, N, D), dtype), h, *weights)
 
 
 def test_no_steps_and_no_sequences():

@@ -27,7 +27,7 @@ from lucid.ops.conv.geometry import (
     conv_transpose_form,
 )
 from lucid.ops.padding import OWN_VALUES, extended
-from lucid.ops.precision import in_float32
+from lucid.ops.precision import check_one_dtype, in_float32
 
 if TYPE_CHECKING:
     from lucid._core.tensor import Tensor
@@ -201,12 +201,7 @@ def _map(values: dict[str, Array], form: Form) -> Array:
 def _check_arrays(name: str, x: Array, w: Array, b: Array | None, window: Window) -> None:
     check_operands(name, window.rank, x.shape, w.shape)
     check_kernel(name, w.shape, window)
-    dtypes = [str(v.dtype) for v in (x, w, b) if v is not None]
-    if len(set(dtypes)) > 1:
-        raise TypeError(
-            f"{name}: input, weight and bias must have one dtype, got {', '.join(dtypes)}. "
-            "Convert them with astype."
-        )
+    check_one_dtype(name, x, w, b)
 
 
 def check_padding_mode(name: str, mode: PaddingMode) -> None:

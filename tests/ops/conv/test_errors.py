@@ -166,7 +166,7 @@ def test_call(case):
 def test_dtypes_differ():
     text = (
         "conv1d: input, weight and bias must have one dtype, got float32, float16. "
-        "Convert them with astype."
+        "Convert them with astype, or compute under lucid.autocast."
     )
     with pytest.raises(TypeError, match=re.escape(text)):
         conv(jnp.zeros((1, 5)), jnp.zeros((1, 1, 3), jnp.float16), rank=1)
