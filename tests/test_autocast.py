@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid import Tensor, nn
+from lucid import Tensor, func, nn, optim
 from lucid._core.autocast import TABLE
 from lucid.nn import functional as F
+from tests.helpers import count_compiles
 
 HALVES = ["bfloat16", "float16"]
 
@@ -242,3 +243,137 @@ def test_integers_are_no_input_of_a_layer_under_autocast_either():
     )
     with pytest.raises(TypeError, match=f"^{re.escape(text)}"):
         nn.Linear(2, 2)(Tensor([[1, 2]]))
+
+
+# --- Programs ---------------------------------------------------------------------------------
+
+
+def decoder():
+    """A network of all kinds of layers: low, float32, and in between."""
+    return nn.Sequential(
+        nn.Linear(4, 16), nn.ReLU(), nn.Dropout(0.2), nn.Unflatten(1, (4, 2, 2)),
+        nn.ConvTranspose2d(4, 8, 4, stride=2, padding=1), nn.BatchNorm2d(8), nn.ReLU(),
+        nn.ConvTranspose2d(8, 1, 4, stride=2, padding=1), nn.Tanh(),
+    )  # fmt: skip
+
+
+def train(jitted, mode, steps=10):
+    """Losses of a decoder that learns to draw, its Parameters, and how often it was traced."""
+    lucid.random.seed(0)
+    model = decoder()
+    optimizer = optim.Adam(model.parameters(), lr=0.01)
+    z, target = x(8, 4), F.tanh(x(8, 1, 8, 8, seed=1) - 1)
+    traces = []
+
+    def step(z):
+        traces.append(1)
+        optimizer.zero_grad()
+        with mode():
+            loss = F.mse_loss(model(z), target)
+        loss.backward()
+        assert {str(p.grad.dtype) for p in model.parameters()} == {"float32"}
+        optimizer.step()
+        return loss
+
+    run = lucid.jit(step) if jitted else step
+    losses = np.array([run(z).item() for _ in range(steps)])
+    assert {str(p.dtype) for p in model.parameters()} == {"float32"}
+    assert model[5].running_mean.dtype == "float32"
+    return losses, len(traces)
+
+
+def test_training_is_the_same_jitted_and_close_to_float32():
+    plain, _ = train(False, lambda: lucid.autocast(enabled=False))
+    eager, _ = train(False, lucid.autocast)
+    jitted, traces = train(True, lucid.autocast)
+    assert traces == 2  # of one program
+    assert eager[-1] < eager[0] / 2 and not np.array_equal(eager, plain)
+    # A product rounded to bfloat16 is off by 2 ** -9 of itself; a few of them follow one another.
+    np.testing.assert_allclose(eager, plain, rtol=8 * 2**-9)
+    # XLA may keep more digits than bfloat16 has between the operations of one program.
+    np.testing.assert_allclose(jitted, eager, rtol=4 * 2**-9)
+
+
+def test_autocast_is_part_of_a_signature():
+    layer = nn.Linear(2, 2)
+    run = lucid.jit(layer)
+    v = x(3, 2)
+    for mode in (None, "bfloat16", "float16"):
+        for again in (False, True):
+            with lucid.autocast(mode or "float16", enabled=mode is not None):
+                if again:
+                    with count_compiles(expect=0):
+                        result = run(v)
+                else:
+                    result = run(v)
+            assert result.dtype == (mode or "float32")
+    assert run.cache_info().programs == 3
+
+
+def test_a_jitted_function_may_be_differentiated_outside():
+    layer = nn.Linear(2, 2)
+
+    @lucid.jit
+    def run(v):
+        with lucid.autocast():
+            return layer(v)
+
+    v = x(3, 2)
+    assert run(v).dtype == "bfloat16"
+    run(v).astype("float32").sum().backward()
+    jitted, layer.weight.grad = layer.weight.grad, None
+    with lucid.autocast():
+        outside = lucid.jit(layer.forward)(v)
+    outside.astype("float32").sum().backward()  # traced once more, without autocast around it
+    assert jitted.dtype == layer.weight.grad.dtype == "float32"
+    np.testing.assert_array_equal(jitted.numpy(), layer.weight.grad.numpy())
+
+
+def test_functional_call_and_functionalize():
+    layer = nn.Linear(2, 2)
+    v = x(3, 2)
+    with lucid.autocast():
+        called = func.functional_call(layer, dict(layer.named_parameters()), v)
+        pure, state = func.functionalize(layer)
+        result, _ = pure(state, v.data)
+        expected = layer(v)
+    assert called.dtype == result.dtype == "bfloat16"
+    np.testing.assert_array_equal(called, expected)
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_export_keeps_the_mode(tmp_path):
+    class Half(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(2, 2)
+
+        @lucid.autocast()
+        def forward(self, v):
+            return self.layer(v)
+
+    model, v = Half(), x(3, 2)
+    lucid.export(model, v, tmp_path / "half.lucid")
+    result = lucid.load_exported(tmp_path / "half.lucid")(v)
+    assert result.dtype == "bfloat16"
+    np.testing.assert_array_equal(result, model(v))
+
+
+def test_second_derivatives():
+    a = Tensor([[0.5, 0.25]], requires_grad=True)
+    b = Tensor([[2.0], [4.0]])
+    with lucid.autocast():
+        (first,) = lucid.autograd.grad(((a @ b) ** 3).sum(), [a], create_graph=True)
+        first.sum().backward()
+    # (2 u + 4 v) ** 3: the sum of the second derivatives is 6 * (2 + 4) * 2 * b.
+    np.testing.assert_array_equal(a.grad.numpy(), [[144.0, 288.0]])
+
+
+@pytest.mark.parametrize("name", ["exp_", "square_"])
+def test_in_place_keeps_the_dtype(name):
+    v = x(3, dtype="bfloat16")
+    expected = getattr(v, name[:-1])()
+    with lucid.autocast():
+        getattr(v, name)()
+    assert v.dtype == "bfloat16"
+    np.testing.assert_array_equal(v, expected)

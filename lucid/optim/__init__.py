@@ -6,6 +6,7 @@ from lucid.optim.adaptive import Adadelta, Adagrad, RMSprop
 from lucid.optim.lbfgs import LBFGS
 from lucid.optim.optax import Optax
 from lucid.optim.optimizer import Optimizer
+from lucid.optim.scaler import GradScaler
 from lucid.optim.sgd import ASGD, SGD, Rprop
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "GradScaler",
     "NAdam",
     "Optax",
     "Optimizer",

@@ -139,6 +139,9 @@ class Optax(Optimizer):
             tensor.data = value
         return loss
 
+    def _changes(self) -> list[Tensor]:
+        return [*self._params, *self._state]
+
     def _apply(
         self, values: list[Array], grads: list[Array], state: list[Array], extra: dict[str, Any]
     ) -> tuple[list[Array], list[Array]]:

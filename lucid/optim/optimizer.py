@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar, overload
 
@@ -237,6 +238,11 @@ class Optimizer:
             assign(param, new_param)
             for key, value in new_state.items():
                 assign(state[key], value)
+
+    def _changes(self) -> list[Tensor]:
+        """The Tensors that a step changes, or may: the parameters first."""
+        states = (state.values() for state in self.state.values())
+        return [*self.state, *itertools.chain.from_iterable(states)]
 
     def _snapshot(self) -> dict[str, Any]:
         """What a compiled program depends on, apart from numbers and the values of Tensors."""
