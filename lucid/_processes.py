@@ -26,7 +26,8 @@ import numpy as np
 from lucid._core import spread
 from lucid.random import default_generator
 
-_BEAT, _BYE, _FAILED = b".", b"b", b"!"  # what processes tell each other; a reason follows the last
+# What processes tell each other; a reason follows the last, and the connection ends with a death.
+_BEAT, _BYE, _FAILED, _GONE = b".", b"b", b"!", b"-"
 _TOKEN, _HOST = 16, 253  # bytes: what shows that a process belongs here; the longest name of a host
 
 _GRACE = 1.0  # seconds in which the others hear why all end
@@ -147,8 +148,11 @@ def _join(address: str | None, timeout: float) -> None:
                     peers[peer] = int.from_bytes(hello[_TOKEN:])
                 else:  # a stranger
                     peer.close()
-    _tell_the_end(peers)
-    threading.Thread(target=_watch, args=(peers, timeout), daemon=True, name="lucid.watch").start()
+    ended = threading.Event()  # of all others
+    threading.Thread(
+        target=_watch, args=(peers, timeout, ended), daemon=True, name="lucid.watch"
+    ).start()
+    _tell_the_end(own, peers, ended, timeout)
 
 
 def _server() -> socket.socket:
@@ -157,44 +161,47 @@ def _server() -> socket.socket:
     return socket.create_server(("", 0))
 
 
-def _watch(peers: dict[socket.socket, int], timeout: float) -> None:
+def _watch(peers: dict[socket.socket, int], timeout: float, ended: threading.Event) -> None:
     """Tell the others that this process lives, and end it once one of them is lost."""
-    silent = dict.fromkeys(peers, 0)  # how many signs of life are missing, in a row
+    silent = dict.fromkeys(peers, 0)  # how many signs of life are missing, in a row, before its end
     with selectors.DefaultSelector() as selector:
         for peer in peers:
             selector.register(peer, selectors.EVENT_READ)
-        while silent:
+        while True:
             due = time.monotonic() + timeout / 4
-            while silent and (left := due - time.monotonic()) > 0:
+            while (left := due - time.monotonic()) > 0:
                 for key, _ in selector.select(left):
                     heard: Any = key.fileobj
-                    if _hear(heard, peers):
-                        silent[heard] = 0
-                    else:
+                    said = _received(heard).lstrip(_BEAT)
+                    if said == _GONE and heard not in silent:
                         selector.unregister(heard)
-                        del silent[heard]
+                    elif said.startswith(_BYE):
+                        silent.pop(heard, None)
+                        if not silent:
+                            ended.set()
+                    elif said:
+                        _lose(peers[heard], said, peers)
+                    elif heard in silent:
+                        silent[heard] = 0
+            _send(peers, _BEAT)
             for other in silent:
-                _send([other], _BEAT)
                 silent[other] += 1
-                if silent[other] > 4:
+                if silent[other] == 4:
                     _end(f"process {peers[other]} gave no sign of life for {timeout} s", peers)
 
 
-def _hear(peer: socket.socket, peers: dict[socket.socket, int]) -> bool:
-    """Whether a process goes on; if not, it came to its end. Ends this one if it was lost."""
+def _received(peer: socket.socket) -> bytes:
     try:
-        said = peer.recv(4096)
+        return peer.recv(4096) or _GONE
     except OSError:
-        said = b""
-    told = said.lstrip(_BEAT)
-    if said and not told:
-        return True
-    if told.startswith(_FAILED):
-        # This program may be about to show the same error.
-        _end(told.removeprefix(_FAILED).decode(errors="replace"), peers, _GRACE / 2)
-    if told != _BYE:
-        _end(f"process {peers[peer]} is gone", peers)
-    return False
+        return _GONE
+
+
+def _lose(number: int, said: bytes, peers: dict[socket.socket, int]) -> NoReturn:
+    if said == _GONE:
+        _end(f"process {number} is gone", peers)
+    # This program may be about to show the same error.
+    _end(said.removeprefix(_FAILED).decode(errors="replace"), peers, _GRACE / 2)
 
 
 def _send(peers: Iterable[socket.socket], words: bytes) -> None:
@@ -214,17 +221,19 @@ def _end(reason: str, peers: dict[socket.socket, int], grace: float = 0.0) -> No
     flush = threading.Thread(target=sys.stdout.flush, daemon=True)
     flush.start()
     flush.join(1)
-    _exit(os.EX_TEMPFAIL)
+    _exit(os.EX_TEMPFAIL, peers)
 
 
-def _exit(status: int) -> NoReturn:
-    if jax.distributed.is_initialized() and jax.process_index() == 0:
+def _exit(status: int, peers: dict[socket.socket, int]) -> NoReturn:
+    if peers and 0 not in peers.values():
         time.sleep(_GRACE)  # JAX aborts the others as soon as its service is gone
     os._exit(status)
 
 
-def _tell_the_end(peers: dict[socket.socket, int]) -> None:
-    """Tell the others when the program ends, and by which error: they need not wait for it."""
+def _tell_the_end(
+    own: int, peers: dict[socket.socket, int], ended: threading.Event, timeout: float
+) -> None:
+    """Tell the others when the program ends, and by which error; wait a while for their end."""
     show = sys.excepthook
 
     def hook(
@@ -236,13 +245,15 @@ def _tell_the_end(peers: dict[socket.socket, int]) -> None:
     def leave() -> None:
         if not _errors:
             _send(peers, _BYE)
+            if not ended.wait(timeout):
+                _end(f"process {own} ended, and not all others within {timeout} s", peers)
             return
         _ending.acquire()
-        reason = f"process {jax.process_index()} ended by {_errors[0].__name__}"
+        reason = f"process {own} ended by {_errors[0].__name__}"
         _send(peers, _FAILED + reason.encode())
         sys.stdout.flush()
         sys.stderr.flush()
-        _exit(1)  # JAX would wait for the others at the exit
+        _exit(1, peers)  # JAX would wait for the others at the exit
 
     sys.excepthook = hook
     atexit.register(leave)

@@ -383,6 +383,8 @@ class Tensor(Upkeep, Methods):
             traced = isinstance(data, jax.core.Tracer)
             if not traced and data.devices() == {device}:
                 return self
+            if spread.over_processes(device) and not (traced or self._cell()._requires_grad):
+                return self._wrap(spread.put("to", data, device))
             moved: Tensor = run(_transfer(device, None if traced else data.sharding), self)
             return moved
         dtype = cast(DType, target)
