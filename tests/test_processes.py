@@ -5,7 +5,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import jax
@@ -19,38 +18,48 @@ pytestmark = pytest.mark.slow
 LIMIT = 120  # seconds, in which a hung collective ends
 
 
-def start(case, folder, count=2):
-    """What the processes of a case return, and their status and stderr, process 0 first."""
+def begin(case, folder, count=2, missing=0, devices=2):
+    """Start the processes of a case but for the last ones."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     settings = {
         "PYTHONPATH": str(ROOT),
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         "JAX_ENABLE_X64": "1",
         "JAX_CPU_ENABLE_ASYNC_DISPATCH": "0",
     }
     script = Path(__file__).with_name("processes_cases.py")
-    running = [
+    return [
         subprocess.Popen(
             [sys.executable, script, case, str(i), str(count), str(port), str(folder)],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             cwd=ROOT, env={**os.environ, **settings},
         )
-        for i in range(count)
+        for i in range(count - missing)
     ]  # fmt: skip
+
+
+def end(running, stopped=None):
+    """The statuses and stderr of processes that end by themselves, but for a stopped one."""
+    texts = {}
     try:
-        first = running[0].communicate(timeout=LIMIT)[1]
-        ended = time.time()
-        if case in ("stopped", "killed"):
-            running[1].kill()
-        texts = [first, *(p.communicate(timeout=LIMIT)[1] for p in running[1:])]
+        for i, process in enumerate(running):
+            if i != stopped:
+                texts[i] = process.communicate(timeout=LIMIT)[1]
     finally:
         for process in running:
             process.kill()
-    files = [folder / f"{case}{i}.json" for i in range(count)]
-    results = [json.loads(f.read_text()) if f.exists() else None for f in files]
-    return results, [p.returncode for p in running], texts, ended
+            process.communicate()
+    return [process.returncode for process in running], texts
+
+
+def results(case, folder, running):
+    """What the processes of a case return when all is well."""
+    statuses, texts = end(running)
+    assert not any(statuses), texts
+    files = [folder / f"{case}{i}.json" for i in range(len(running))]
+    return [json.loads(file.read_text()) for file in files]
 
 
 @pytest.fixture(scope="module")
@@ -60,16 +69,14 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def together(folder):
-    results, statuses, texts, _ = start("together", folder)
-    assert statuses == [0, 0], texts
-    assert results[0] == results[1]
-    return results[0]
+    first, second = results("together", folder, begin("together", folder))
+    assert first == second
+    return first
 
 
 @pytest.fixture(scope="module")
 def alone(folder):
-    (result,), statuses, texts, _ = start("alone", folder, count=1)
-    assert statuses == [0], texts
+    (result,) = results("alone", folder, begin("alone", folder, count=1, devices=8))
     return result
 
 
@@ -154,26 +161,39 @@ def test_a_file_of_two_processes_loads_in_one(together, folder, name):
             ), key
 
 
+@pytest.mark.parametrize("count", ["1", "2", "4", "8"])
+def test_a_file_of_8_devices_loads_on_fewer_and_back(alone, count):
+    split = 0 if count == "1" else 11
+    assert alone["moved"][count] == {"equal": True, "stayed": True, "split": split, "file": True}
+
+
 def test_a_killed_process_ends_the_other_and_training_goes_on(together, folder):
-    _, statuses, texts, _ = start("killed", folder)
+    statuses, texts = end(begin("killed", folder))
     assert statuses == [75, -9]
     assert "lucid: process 1 is gone. This process ends too; start all again" in texts[0]
-    results, statuses, texts, _ = start("again", folder)
-    assert statuses == [0, 0], texts
-    assert results[0]["state"] == together["fsdp"]["state"]  # bit for bit
-    assert results[0]["losses"] == together["fsdp"]["losses"][4:]
+    found, _ = results("again", folder, begin("again", folder))
+    assert found["state"] == together["fsdp"]["state"]  # bit for bit
+    assert found["losses"] == together["fsdp"]["losses"][4:]
 
 
-def test_a_silent_process_ends_the_other(folder):
-    _, statuses, texts, ended = start("stopped", folder)
-    assert statuses == [75, -9]
-    assert "lucid: process 1 gave no sign of life for 4.0 s. This process ends too" in texts[0]
-    stopped_at = float((folder / "lost").read_text())
-    assert 2.5 < ended - stopped_at < 10
+def test_none_outlives_another(folder):
+    running = {case: begin(case, folder) for case in ("failed", "ended", "stopped")}
+    late = begin("late", folder, missing=1)
 
-
-def test_a_process_that_raises_ends_the_other(folder):
-    _, statuses, texts, _ = start("failed", folder)
+    statuses, texts = end(running["failed"])
     assert statuses == [75, 1]
     assert "lucid: process 1 ended by ZeroDivisionError. This process ends too" in texts[0]
     assert "ZeroDivisionError: division by zero" in texts[1]
+
+    statuses, texts = end(running["ended"])
+    assert statuses == [75, 75]
+    for text in texts.values():
+        assert "lucid: process 0 ended, and not all others within 6.0 s. This process" in text
+
+    statuses, texts = end(running["stopped"], stopped=0)
+    assert statuses == [-9, 75]
+    assert "lucid: process 0 gave no sign of life for 6.0 s. This process ends too" in texts[1]
+
+    statuses, texts = end(late)
+    assert statuses == [75]
+    assert "lucid: process 0 waited 2.0 s for all 2 processes at 127.0.0.1:" in texts[0]
