@@ -29,10 +29,9 @@ from lucid.random import default_generator
 # What processes tell each other; a reason follows the last, and the connection ends with a death.
 _BEAT, _BYE, _FAILED, _GONE = b".", b"b", b"!", b"-"
 _TOKEN, _HOST = 16, 253  # bytes: what shows that a process belongs here; the longest name of a host
-
 _GRACE = 1.0  # seconds in which the others hear why all end
-_errors: list[type[BaseException]] = []  # what ends this program
 
+_errors: list[type[BaseException]] = []  # what ends this program
 _ending = threading.Lock()  # held by what ends this process: nothing else does then
 
 
@@ -54,7 +53,8 @@ def initialize(
             Kubernetes or a TPU pod must tell them.
         processes: how many there are.
         process: which one this is, from 0.
-        timeout: seconds, to wait for all at the start, and for a sign of life then.
+        timeout: seconds, to wait for all at the start, for a sign of life then, and for the others
+            when the program ends.
 
     Raises:
         ValueError: a number is out of range, the address is none, or nothing tells the arguments.
@@ -87,6 +87,8 @@ def initialize(
             "anything makes an array or asks for devices."
         ) from None
     except ValueError as error:
+        if address is not None:
+            raise
         raise ValueError(
             "initialize: nothing tells of other processes. Pass address, processes and process."
         ) from error

@@ -7,6 +7,13 @@
 
 A step is written for a whole batch: its mean is that of the whole batch, and so are the statistics
 of BatchNorm. Under `lucid.jit` state stays where it was placed.
+
+Over several processes, for example one on each machine, all run the same program; it begins with
+
+    lucid.sharding.initialize("10.0.0.1:4321", processes=2, process=0)   # 1 in the other
+
+Then the mesh has the devices of all, what is placed is that of process 0, each process loads its
+own part of a batch, `lucid.save` writes one file, and `whole` brings a Tensor's values together.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 One process alone runs the same without a mesh.
 """
 
+import importlib.util
 import json
 import os
 import pickle
@@ -138,9 +139,31 @@ def together(folder):
         "twice": raised(lambda: sharding.initialize("127.0.0.1:1", 2, 0)),
         "differ": raised(lambda: sharding.place(nn.Linear(2, 2 + jax.process_index()), mesh)),
         "loader": loaded(mesh),
+        "orbax": through_orbax(folder, mesh),
         "copies": train(folder, mesh, "copies"),
         "fsdp": train(folder, mesh, "fsdp", sharding.fsdp(min_size=256)),
     }
+
+
+def through_orbax(folder, mesh):
+    """Whether each Tensor comes back as it was, where it was; None without Orbax."""
+    if importlib.util.find_spec("orbax") is None:
+        return None
+    from orbax.checkpoint import StandardCheckpointer
+
+    lucid.random.seed(jax.process_index())
+    rule = sharding.fsdp(min_size=16)
+    one, other = (sharding.place(nn.Linear(8, 16), mesh, rule) for _ in range(2))
+    arrays, targets = ({n: x.data for n, x in m.state_dict().items()} for m in (one, other))
+    with StandardCheckpointer() as writer:
+        writer.save(folder / "orbax", arrays)
+    with StandardCheckpointer() as reader:
+        other.load_state_dict(reader.restore(folder / "orbax", targets))
+    pairs = zip(one.parameters(), other.parameters(), strict=True)
+    return [
+        bool((sharding.whole(a) == sharding.whole(b)).all()) and a.data.sharding == b.data.sharding
+        for a, b in pairs
+    ]
 
 
 def loaded(mesh):
@@ -178,6 +201,12 @@ def loaded(mesh):
     share = lucid.data.DistributedSampler(Squares(), 2, jax.process_index())
     plain = lucid.data.DataLoader(Squares(), 4, sampler=share)
 
+    class Stream(lucid.data.IterableDataset):
+        def __iter__(self):
+            return iter(np.arange(22.0))
+
+    streamed = lucid.data.DataLoader(Stream(), 8, drop_last=True, device=sharding.split(mesh))
+
     def odd(samples):
         return np.ones(3)
 
@@ -185,6 +214,7 @@ def loaded(mesh):
         "whole": whole,
         "shares": shares,
         "rest": rest,
+        "streamed": [sharding.whole(b).tolist() for b in streamed],
         "uneven": raised(loader),
         "odd": raised(lambda: loader(6)),
         "twice": raised(

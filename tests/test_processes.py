@@ -132,6 +132,7 @@ def test_a_loader_gives_each_sample_once(together):
         np.testing.assert_array_equal(made, x[:, 0])
     assert found["whole"][1] != found["whole"][2]  # shuffled anew
     assert found["rest"][0] == found["rest"][1] == [found["whole"][1][1][1]]
+    assert np.ravel(found["streamed"]).tolist() == list(range(16))
     assert sorted(np.ravel(found["distributed"])) == list(range(22))
 
 
@@ -146,6 +147,12 @@ def test_a_loader_gives_each_sample_once(together):
 )
 def test_what_a_loader_refuses(together, name, text):
     assert together["loader"][name].startswith(f"ValueError: DataLoader: {text}")
+
+
+def test_orbax_writes_and_reads_what_lies_on_two_processes(together):
+    if together["orbax"] is None:
+        pytest.skip("orbax is not installed")
+    assert together["orbax"] == [True, True]
 
 
 @pytest.mark.parametrize("name", ["copies", "fsdp"])
