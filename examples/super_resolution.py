@@ -176,6 +176,7 @@ def main() -> None:
     parser.add_argument("--size", type=positive, default=24, help="pixels of a small piece's side")
     parser.add_argument("--channels", type=positive, default=48, help="of the features")
     parser.add_argument("--blocks", type=positive, default=3, help="residual blocks")
+    parser.add_argument("--autocast", action="store_true", help="convolutions in bfloat16")
     args = parser.parse_args()
 
     lucid.random.seed(args.seed)
@@ -191,7 +192,8 @@ def main() -> None:
     @lucid.jit
     def train_step(small: Tensor, missing: Tensor) -> Tensor:
         optimizer.zero_grad()
-        loss = lucid.abs(model(small) - missing).mean()
+        with lucid.autocast(enabled=args.autocast):
+            loss = lucid.abs(model(small) - missing).mean()
         loss.backward()
         optimizer.step()
         average.update(model)

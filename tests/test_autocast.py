@@ -377,3 +377,39 @@ def test_in_place_keeps_the_dtype(name):
         getattr(v, name)()
     assert v.dtype == "bfloat16"
     np.testing.assert_array_equal(v, expected)
+
+
+def checkpointed(layer, v):
+    return lucid.checkpoint(layer, v)
+
+
+def scanned(layer, v):
+    return lucid.scan(lambda carry, row: (carry, layer(row)), lucid.zeros(1), v)[1]
+
+
+def chosen(layer, v):
+    return lucid.cond(v.sum() > 0, layer, lambda v: layer(v) * 2, v)
+
+
+@pytest.mark.parametrize("jitted", [False, True])
+@pytest.mark.parametrize("call", [checkpointed, scanned, chosen])
+def test_pieces_of_programs_keep_the_mode(call, jitted):
+    layer, v = nn.Linear(2, 2), x(3, 2)
+
+    def step():
+        layer.weight.grad = None
+        with lucid.autocast():
+            y = call(layer, v)
+        y.astype("float32").sum().backward()
+        return y
+
+    y = lucid.jit(step)() if jitted else step()
+    found = layer.weight.grad
+    rounded = nn.Linear(2, 2).to("bfloat16")
+    rounded.load_state_dict(layer.state_dict())
+    expected = rounded(v.astype("bfloat16"))
+    expected.astype("float32").sum().backward()
+    assert y.dtype == "bfloat16" and found.dtype == "float32"
+    np.testing.assert_array_equal(y, expected)
+    tolerance = 0 if call is not scanned else 2**-8  # it adds up rounded gradients of rows
+    np.testing.assert_allclose(found, rounded.weight.grad.astype("float32"), rtol=tolerance)

@@ -11,7 +11,7 @@ import jax
 
 from lucid._core import arrays, tree
 from lucid._core.errors import JitError, definition
-from lucid._core.mode import Mode, set_grad_enabled, state
+from lucid._core.mode import in_modes, modes, state
 from lucid._core.tape import Node
 from lucid._core.tensor import Tensor
 from lucid._core.trace import Capture, StandIn, Substitution, Values, opaque
@@ -105,7 +105,7 @@ class Closure:
             self.leaves[i] = Owner(leaf) if isinstance(leaf, Variable) else None
         for i in arguments.repeated:
             self.leaves[i] = None
-        self.grad_enabled, self.autocast = state.grad_enabled, state.autocast
+        self.modes = modes()
         self.outputs: list[Output] = []
         self.out_structure: Any = None
         found = self.found = Capture()
@@ -156,12 +156,7 @@ class Closure:
         self, capture: Capture, args: Sequence[Array], arg_grads: Sequence[Array | None]
     ) -> tuple[Results, list[StandIn | None]]:
         """Run the user's function on traced values: what it computed, and its arguments."""
-        # JAX may trace again later, for a derivative, when the modes are others.
-        with (
-            capture.active(),
-            set_grad_enabled(self.grad_enabled),
-            Mode("autocast", self.autocast),
-        ):
+        with capture.active(), in_modes(self.modes):
             given = list(self.leaves)
             stand_ins: list[StandIn | None] = []
             for i, array, grad in zip(self.traced, args, arg_grads, strict=True):

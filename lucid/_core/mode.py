@@ -79,6 +79,22 @@ def off_tape(array: Any) -> Any:
     return jax.lax.stop_gradient(array) if cuts and isinstance(array, jax.Array) else array
 
 
+def modes() -> tuple[bool, Any]:
+    """What decides, besides its operands, what an operation of this thread does."""
+    return state.grad_enabled, state.autocast
+
+
+@contextlib.contextmanager
+def in_modes(kept: tuple[bool, Any]) -> Iterator[None]:
+    """As it was when `modes` was asked: JAX may trace a function again later, in other ones."""
+    before = modes()
+    state.grad_enabled, state.autocast = kept
+    try:
+        yield
+    finally:
+        state.grad_enabled, state.autocast = before
+
+
 def is_outside(born: Trace | None) -> bool:
     """Whether what was made in the trace `born` is state of the program that is being traced."""
     trace: Any = state.trace

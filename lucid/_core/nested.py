@@ -12,7 +12,7 @@ import numpy as np
 from lucid._core import tree
 from lucid._core.arrays import as_array
 from lucid._core.errors import JitError, user_line
-from lucid._core.mode import set_grad_enabled, state
+from lucid._core.mode import in_modes, modes
 from lucid._core.tensor import Tensor
 from lucid._core.trace import StandIn, Substitution, check_tensor, opaque
 from lucid._core.typing import Array
@@ -108,7 +108,7 @@ class Piece:
         self._data = [i for i, leaf in enumerate(leaves) if is_data(leaf)]
         self.operands = [as_tensor(leaves[i]) for i in self._data]
         self._wanted = [operand.requires_grad for operand in self.operands]
-        self._grad_enabled = state.grad_enabled
+        self._modes = modes()
         self._constants: list[Any] = []  # by leaf of the result: what is no data
         self.result: Any = None  # the structure of the result
         self.live = False  # whether the result has a graph inside the function
@@ -120,7 +120,7 @@ class Piece:
 
     def _trace(self, nested: Nested, arrays: Sequence[Array]) -> list[Array]:
         """The arrays of the result."""
-        with nested.active(), set_grad_enabled(self._grad_enabled):
+        with nested.active(), in_modes(self._modes):
             given = list(self._leaves)
             for i, array, wanted in zip(self._data, arrays, self._wanted, strict=True):
                 given[i] = tensor = Tensor._wrap(array)
