@@ -38,6 +38,7 @@ def largest_singular_value(weight, dim):
 
 @pytest.mark.parametrize("make", MAKERS)
 def test_the_spectral_norm_is_one(make):
+    lucid.random.seed(0)  # two values that are nearly the same take more iterations
     module = spectral_norm(make(), n_power_iterations=50)
     module(input_of(module))
     dim = 1 if isinstance(module, nn.ConvTranspose1d) else 0
