@@ -34,8 +34,8 @@ SLOW = {
         "ops/test_patterns.py", "ops/test_recurrent.py", "ops/test_reduce.py",
         "ops/test_sampling.py", "optim/test_optax.py", "optim/test_optimizer.py",
         "optim/test_rules.py", "test_autocast.py", "test_control.py", "test_docstrings.py",
-        "test_export.py", "test_hostile_files.py", "test_processes.py", "test_random.py", "test_resume.py", "test_sharding.py",
-        "test_typing.py",
+        "test_export.py", "test_hostile_files.py", "test_processes.py", "test_random.py",
+        "test_resume.py", "test_sharding.py", "test_typing.py",
     )
 }  # fmt: skip
 
