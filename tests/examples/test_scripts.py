@@ -71,7 +71,7 @@ def test_a_script_learns_and_draws(script, flags, figure, learned, tmp_path):
 
 
 SCRIPTS = ("decoder_digits", "super_resolution", "unet_segmentation", "vae_digits")
-SCRIPTS += ("waveform_decoder", "gan_decoder", "character_model")
+SCRIPTS += ("waveform_decoder", "gan_decoder", "character_model", "data_parallel")
 
 
 def called(script, *flags):
@@ -198,3 +198,21 @@ def test_a_text_that_the_model_cannot_write_is_refused(flags, said):
     run = called("character_model", *flags)
     assert run.returncode == 2
     assert run.stderr.splitlines()[-1] == f"character_model.py: error: {said}"
+
+
+@pytest.mark.slow
+def test_devices_agree_and_share_the_memory():
+    run = called("data_parallel", "--steps", "2", "--batch", "16")
+    rows = re.findall(
+        r"^(\d) devices, (copies|split) +([\d.e-]+) +(\d+) +(\d+)  (.*)$", run.stdout, flags=re.M
+    )
+    assert [(n, rule) for n, rule, *_ in rows] == [
+        (n, rule) for rule in ("copies", "split") for n in "248"
+    ]
+    one = int(re.search(r"^1 device +(\d+)", run.stdout, flags=re.M)[1])
+    for n, rule, difference, state, _, exchanged in rows:
+        assert float(difference) < 1e-6
+        assert int(state) <= (one if rule == "copies" else 1.2 * one / int(n))
+        assert ("all-gather" in exchanged) == (rule == "split")
+    refused = called("data_parallel", "--batch", "12")
+    assert refused.returncode == 2 and "8 devices must divide it, got 12" in refused.stderr
