@@ -125,6 +125,7 @@ def together(folder):
     mesh = sharding.mesh(data=-1)
     drawn = nn.Linear(3, 2).weight
     x = lucid.tensor(np.arange(8.0) - 4, device=sharding.split(mesh))
+    unwritten = raised(lambda: lucid.save(x, folder / "nowhere" / "x.npz"))
     own = nn.Linear(2, 2)
     own.weight.data = np.full((2, 2), jax.process_index() - 0.0)
     sharding.place(own, mesh)
@@ -137,6 +138,9 @@ def together(folder):
         "sum": x.sum().item(),
         "errors": [raised(call) for call in (x.tolist, x.numpy, lambda: pickle.dumps(x), x.free)],
         "twice": raised(lambda: sharding.initialize("127.0.0.1:1", 2, 0)),
+        "unwritten": everywhere(
+            ["FileNotFoundError" in unwritten, "process 0 failed" in unwritten]
+        ),
         "differ": raised(lambda: sharding.place(nn.Linear(2, 2 + jax.process_index()), mesh)),
         "loader": loaded(mesh),
         "orbax": through_orbax(folder, mesh),
@@ -283,21 +287,22 @@ def stopped(folder):
 
 
 def ended(folder):
-    lose(0, sys.exit)
+    lucid._core.spread._PATIENCE = 1.0
+    lose(0, sys.exit, lambda x: lucid.save(x, folder / "x.npz"))
 
 
 def failed(folder):
     lose(1, lambda: 1 / 0)
 
 
-def lose(process, die):
+def lose(process, die, wait=lambda x: x.sum().item()):
     """One process is lost while the other waits for it."""
     mesh = sharding.mesh(data=-1)
     x = lucid.ones(8, device=sharding.split(mesh))
     assert x.sum().item() == 8
     if jax.process_index() == process:
         die()
-    x.sum().item()
+    wait(x)
 
 
 if __name__ == "__main__":

@@ -115,6 +115,9 @@ def test_reading(together):
             f"RuntimeError: {call}: the values of this Tensor of shape (8,) lie on several "
             "processes. lucid.sharding.whole(x) brings them together; all processes must call it."
         )
+    # Process 0 could not write, and the other one knows.
+    assert together["unwritten"][0][0]
+    assert together["unwritten"][1] == [True, True]
     assert together["twice"] == (
         "RuntimeError: initialize: the processes are together already; call it once."
     )
@@ -194,6 +197,10 @@ def test_none_outlives_another(folder):
 
     statuses, texts = end(running["ended"])
     assert statuses == [75, 75]
+    assert (
+        "lucid: process 1 waits in <save of 1 arrays to x.npz> for the others, for 1.0 s"
+        in (texts[1])
+    )
     for text in texts.values():
         assert "lucid: process 0 ended, and not all others within 6.0 s. This process" in text
 

@@ -6,6 +6,8 @@ the same order, from the threads that run their programs.
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -15,6 +17,7 @@ import numpy as np
 T = TypeVar("T")
 Values = np.ndarray[Any, Any]
 _NAME = 256  # bytes, of a call as the processes tell it to each other
+_PATIENCE = 60.0  # seconds, before a process that waits for the others says so
 
 
 def several() -> bool:
@@ -66,17 +69,22 @@ def agree(call: str) -> None:
     from jax.experimental import multihost_utils
 
     own = np.frombuffer(call.encode()[:_NAME].ljust(_NAME), np.uint8)
-    calls = [bytes(c).decode(errors="replace").rstrip() for c in _gathered(multihost_utils, own)]
+    # Not an end: the others may be about to come.
+    late = threading.Timer(_PATIENCE, sys.stderr.write, [
+        f"lucid: process {jax.process_index()} waits in <{call}> for the others, for {_PATIENCE} s "
+        "so far. All processes must make this call.\n"
+    ])  # fmt: skip
+    late.daemon = True
+    late.start()
+    gathered = np.asarray(multihost_utils.process_allgather(own)).reshape(-1, _NAME)
+    late.cancel()
+    calls = [bytes(told).decode(errors="replace").rstrip() for told in gathered]
     for process, other in enumerate(calls):
         if other != calls[0]:
             raise RuntimeError(
                 f"the processes do not do the same: process 0 comes to <{calls[0]}>, process "
                 f"{process} to <{other}>. All must make the same calls in the same order."
             )
-
-
-def _gathered(multihost_utils: Any, values: Values) -> Values:
-    return np.asarray(multihost_utils.process_allgather(values)).reshape(-1, *values.shape)
 
 
 def from_first(call: str, values: Values) -> Values:
