@@ -151,7 +151,7 @@ def test_an_interrupt_ends_the_training_and_keeps_what_was_learned(tmp_path):
 @pytest.mark.parametrize("more", [[], ["--autocast"]])
 def test_photographs_are_enlarged(tmp_path, more):
     picture = tmp_path / "picture.png"
-    small = ["--steps", "60", "--batch", "4", "--size", "24", "--channels", "24", "--blocks", "1"]
+    small = ["--steps", "6", "--batch", "4", "--size", "24", "--channels", "24", "--blocks", "1"]
     run = called("super_resolution", *small, *more, "--out", picture)
     found = re.findall(r"^(\w+) +([\d.]+) +([\d.]+)$", run.stdout, flags=re.M)
     psnr = {method: float(value) for method, value, _ in found}
