@@ -8,6 +8,8 @@
   `jax.vjp`: the backward pass of an operation is compiled from its inputs and is an operation
   itself, which gives derivatives of every order. While a program is traced, the tape (`tape.py`)
   keeps residuals instead.
+- `autocast.py` has the one table of what computes in 16 bits and what in float32 under
+  `lucid.autocast`; the conversions are inside of the compiled operation.
 - `lucid/ops/` declares the functions; their bodies compute with jax arrays and know nothing of
   Tensor. `ops/conv/` has one trilinear form and three JAX primitives that are each other's
   transposes: output, input gradient, weight gradient. Every derivative of any order is one of the
