@@ -250,6 +250,7 @@ def _tell_the_end(
             if not ended.wait(timeout):
                 _end(f"process {own} ended, and not all others within {timeout} s", peers)
             return
+        time.sleep(_GRACE / 2)  # where another's death is the reason, that is to be heard first
         _ending.acquire()
         reason = f"process {own} ended by {_errors[0].__name__}"
         _send(peers, _FAILED + reason.encode())
