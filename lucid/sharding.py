@@ -119,23 +119,26 @@ def place(target: T, mesh: Mesh, rule: Rule | None = None) -> T:
 
     Raises:
         TypeError: the target is something else.
-        ValueError: a rule splits an axis that the mesh does not divide; nothing was moved.
+        ValueError: a rule returns no tuple of axes, or splits an axis that the mesh does not
+            divide; nothing was moved.
 
     >>> model = lucid.sharding.place(nn.Linear(2, 1), lucid.sharding.mesh(data=-1))
     >>> model.weight.data.sharding.mesh.axis_names
     ('data',)
     """
+    if not isinstance(mesh, Mesh):
+        raise TypeError(f"place: a mesh is needed, got {type(mesh).__name__}.")
     places = []
     for name, tensor in _state_of(target):
-        spec = PartitionSpec(*(rule(name, tensor.shape, mesh) if rule else ()))
-        try:
-            sharding = NamedSharding(mesh, spec)
-            sharding.shard_shape(tensor.shape)
-        except ValueError as error:
+        axes: Any = rule(name, tensor.shape, mesh) if rule else ()
+        known = (None, *mesh.axis_names)
+        if not isinstance(axes, tuple) or any(axis not in known for axis in axes):
             raise ValueError(
-                f"place: {name} of shape {tensor.shape} cannot lie as {spec} on a mesh of "
-                f"{dict(mesh.shape)}; nothing was moved."
-            ) from error
+                f"place: a rule returns a tuple with one of the mesh's axes {mesh.axis_names} or "
+                f"None for each axis of a Tensor; got {axes!r} for {name}. Nothing was moved."
+            )
+        sharding = NamedSharding(mesh, PartitionSpec(*axes))
+        spread.check_split(f"place: {name}, and nothing was moved", tensor.shape, sharding)
         places.append((name, tensor, sharding))
     for name, tensor, sharding in places:
         # A copy, or two arrays may share a buffer, and donation ends the life of both.

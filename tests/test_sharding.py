@@ -43,7 +43,7 @@ def test_errors():
 def test_a_wrong_rule_moves_nothing():
     model = nn.Linear(3, 2)
     before = [p.data for p in model.parameters()]
-    with pytest.raises(ValueError, match=r"place: bias of shape \(2,\) cannot lie as"):
+    with pytest.raises(ValueError, match=r"place: a rule returns a tuple .* for bias\. Nothing"):
         sharding.place(
             model, sharding.mesh(data=-1), lambda name, *_: ("x",) if name == "bias" else ()
         )
@@ -93,3 +93,47 @@ def test_whole_in_one_process():
     values[0] = 7  # of their own
     np.testing.assert_array_equal(values, [7, 1, 2, 3])
     np.testing.assert_array_equal(x.numpy(), [0, 1, 2, 3])
+
+
+# --- Placement ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def placement():
+    return on_8_devices(Path(__file__).with_name("placement_cases.py"), timeout=400)
+
+
+OF_SHAPE = "cannot lie as P('data',) on a mesh of {'data': 8}, which must divide the axes that it"
+REFUSED = {
+    "two sizes left open": "mesh: the sizes {'data': -1, 'model': -1} do not multiply",
+    "a batch": f"to: an array of shape (15, 3) {OF_SHAPE}",
+    "a new Tensor": f"Tensor: an array of shape (3, 2) {OF_SHAPE}",
+    "a Module": f"to: weight: an array of shape (3, 8) {OF_SHAPE}",
+    "an unknown axis": "a rule returns a tuple with one of the mesh's axes ('data',) or None",
+    "too many axes": "an array of shape (8, 8) cannot lie as P('data', None, None) on a mesh of",
+    "a rule without a tuple": "got 'data' for weight. Nothing was moved.",
+    "no mesh": "place: a mesh is needed, got int.",
+    "a Module elsewhere": "lies on 8 devices (cpu), another on cpu:3. Put all on one mesh",
+    "a compiled Module elsewhere": "lies on 8 devices (cpu), another on cpu:3. Put all on one",
+    "a last batch": "DataLoader: a batch of 4 samples cannot be split into 8 equal parts",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_placed_is_refused(placement, name):
+    assert REFUSED[name] in placement[0][name]
+
+
+def test_a_step_goes_on_after_its_state_was_placed(placement):
+    assert placement[1] == {"falls": True, "devices": [8, 8]}
+
+
+def test_every_optimizer_does_on_8_devices_what_it_does_on_one(placement):
+    assert len(placement[2]) >= 11
+    for name, rows in placement[2].items():
+        for difference, _, programs in rows:
+            assert difference < 1e-12, name
+            assert programs == 1, name
+        copies, split = (set(collectives) for _, collectives, _ in rows)
+        assert copies == {"all-reduce"}, name
+        assert "all-gather" in split, name

@@ -59,10 +59,13 @@ class DeviceMismatchError(_Built, ValueError):
     """
 
     def __init__(self, to: str, from_: str) -> None:
-        super().__init__(
-            f"one operand lies on {to}, another on {from_}. Move one of them, for example with "
-            f'x.to("{to}").'
-        )
+        advice = f'Move one of them, for example with x.to("{to}").'
+        if "devices" in f"{to} {from_}":
+            advice = (
+                "Put all on one mesh: Modules, optimizers and generators with "
+                "lucid.sharding.place, inputs with x.to(lucid.sharding.split(mesh))."
+            )
+        super().__init__(f"one operand lies on {to}, another on {from_}. {advice}")
 
 
 class BackwardError(_Built, RuntimeError):
@@ -150,19 +153,27 @@ def explain(error: Exception, name: str, operands: Sequence[Any]) -> None:
     message = _message(error)
     if any(map(is_lost, operands)):
         message = LOST
-    elif "incompatible devices" in str(message) and len(places := _places(operands)) > 1:
-        mismatch = DeviceMismatchError(*places[:2])
+    elif (mismatch := mismatched(error, operands)) is not None:
         explain(mismatch, name, operands)
         raise mismatch from error
     if message is not None and not _SENTENCE.match(message):
         error.args = (": ".join(filter(None, (name, ", ".join(map(_spec, operands)), message))),)
 
 
-def _places(arrays: Sequence[Any]) -> list[str]:
-    """The names of the devices that arrays are bound to."""
-    bound = [x.devices() for x in arrays if getattr(x, "committed", False)]
-    devices = sorted({min(d, key=lambda d: d.id) for d in bound}, key=lambda d: d.id)
-    return [f"{d.platform}:{d.id}" if d.id else d.platform for d in devices]
+def mismatched(error: BaseException, arrays: Sequence[Any]) -> DeviceMismatchError | None:
+    """The error of lucid for one of JAX about arrays that lie in different places."""
+    bound = {x.sharding for x in arrays if getattr(x, "committed", False)}
+    places = sorted({_place_name(sharding.device_set) for sharding in bound})
+    if "incompatible devices" not in str(error) or len(places) < 2:
+        return None
+    return DeviceMismatchError(*places[:2])
+
+
+def _place_name(devices: set[Any]) -> str:
+    first = min(devices, key=lambda d: d.id)
+    if len(devices) > 1:
+        return f"{len(devices)} devices ({first.platform})"
+    return f"{first.platform}:{first.id}" if first.id else str(first.platform)
 
 
 def drop_advice(error: BaseException) -> None:

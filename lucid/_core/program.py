@@ -15,7 +15,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from lucid._core import epoch, spread
 from lucid._core.arrays import staged
 from lucid._core.closing import Arguments, Closure, Inputs, Settings, settings_of
-from lucid._core.errors import LOST, JitError, definition, is_lost
+from lucid._core.errors import LOST, JitError, definition, is_lost, mismatched
 from lucid._core.flat import Cut, Flat, cut_like, flatten
 from lucid._core.mode import lock, state
 from lucid._core.op import Op
@@ -178,8 +178,11 @@ class Program(Closure):
             else:  # before the lock is taken, so that others need not wait
                 self.run.lower(*inputs).compile()
             self._check_repeatable()
-        except BaseException:
+        except BaseException as error:
             self.found.restore()
+            mismatch = mismatched(error, jax.tree.leaves(self.inputs(arguments)))
+            if mismatch is not None:
+                raise mismatch from error
             raise
 
     def first_call(self, arguments: Arguments) -> Any:

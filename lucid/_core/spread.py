@@ -6,6 +6,7 @@ the same order, from the threads that run their programs.
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 
 import jax
 import numpy as np
+from jax.sharding import NamedSharding
 
 T = TypeVar("T")
 Values = np.ndarray[Any, Any]
@@ -105,11 +107,30 @@ def from_first(call: str, values: Values) -> Values:
     return np.frombuffer(np.asarray(sent).tobytes(), values.dtype).reshape(values.shape)
 
 
+def check_split(call: str, shape: tuple[int, ...], place: Any) -> None:
+    """Refuse a sharding that cannot split an array of this shape.
+
+    Raises:
+        ValueError: it splits an axis that the mesh does not divide, or more axes than there are.
+    """
+    if not isinstance(place, NamedSharding):
+        return
+    spec = place.spec
+    names = [(n,) if isinstance(n, str) else n or () for n in spec]
+    parts = [math.prod(place.mesh.shape[n] for n in axis) for axis in names]
+    if len(parts) > len(shape) or any(n % k for n, k in zip(shape, parts, strict=False)):
+        raise ValueError(
+            f"{call}: an array of shape {shape} cannot lie as {spec} on a mesh of "
+            f"{dict(place.mesh.shape)}, which must divide the axes that it splits."
+        )
+
+
 def put(call: str, array: Any, place: Any) -> jax.Array:
     """An array where `place` says; where that is several processes, the one of process 0.
 
     So what is copied on all devices can never differ. Collective then.
     """
+    check_split(call, array.shape, place)
     if not over_processes(place) or _is_global(array):
         return jax.device_put(array, place)
     values = from_first(call, np.asarray(array))

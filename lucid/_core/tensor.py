@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
 import jax
 import numpy as np
+from jax.sharding import Sharding
 
 from lucid._core import arrays, backward, epoch, hints, spread
 from lucid._core.errors import JitError, user_line
@@ -372,14 +373,15 @@ class Tensor(Upkeep, Methods):
         return self.data.__dlpack_device__()  # type: ignore[attr-defined]
 
     @told
-    def to(self, target: str | Device | DType) -> Tensor:
-        """This Tensor on another device or in another dtype; recorded.
+    def to(self, target: str | Device | Sharding | DType) -> Tensor:
+        """This Tensor on another device, as a sharding says, or in another dtype; recorded.
 
         >>> Tensor([1.5]).to("cpu").to("int32")
         Tensor([1], dtype=int32)
         """
         if arrays.is_device(target):
             device, data = arrays.find_device(target), self._cell()._data
+            spread.check_split("to", data.shape, device)
             traced = isinstance(data, jax.core.Tracer)
             if not traced and data.devices() == {device}:
                 return self

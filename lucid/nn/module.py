@@ -7,9 +7,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self, cast
 
-import jax
+from jax.sharding import Sharding
 
-from lucid._core import arrays, epoch, hints
+from lucid._core import arrays, epoch, hints, spread
 from lucid._core.declaration import P, Result
 from lucid._core.errors import locate
 from lucid._core.misuse import Told, told
@@ -297,11 +297,15 @@ class Module(Traversal, Hooked, Told):
         return self
 
     @told
-    def to(self, device: str | Device | DType) -> Self:
+    def to(self, device: str | Device | Sharding | DType) -> Self:
         """Move Parameters and Buffers to a device, or convert the floating-point ones to a dtype.
 
         Args:
-            device: a device, or a dtype in its place.
+            device: a device, a sharding that fits all of them, or a dtype in their place;
+                `lucid.sharding.place` splits each by a rule.
+
+        Raises:
+            ValueError: a sharding splits an axis that its mesh does not divide; nothing was moved.
 
         >>> nn.Linear(2, 1).to("bfloat16").weight.dtype
         dtype(bfloat16)
@@ -312,9 +316,11 @@ class Module(Traversal, Hooked, Told):
 
         def convert(array: Array) -> Array:
             if place is not None:
-                return jax.device_put(array, place)
+                return spread.put("to", array, place)
             return array.astype(dtype) if is_inexact(array.dtype) else array
 
+        for name, tensor in (*self.named_parameters(), *self.named_buffers()):
+            spread.check_split(f"to: {name}", tensor.shape, place)
         for tensor in (*self.parameters(), *self.buffers()):
             grad, tensor.grad = tensor.grad, None
             tensor.data = convert(tensor.data)

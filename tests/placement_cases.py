@@ -1,0 +1,163 @@
+"""On 8 devices: what is refused, what follows a change of place, and training: JSON for a test."""
+
+import json
+import re
+
+import jax
+import numpy as np
+
+import lucid
+from lucid import Tensor, nn, optim, sharding
+
+MESH = sharding.mesh(data=-1)
+SPLIT = sharding.split(MESH)
+DATA = lucid.data.TensorDataset(np.ones((20, 3), "f"))
+
+
+# --- What is refused ----------------------------------------------------------------------------
+
+
+def placed(rule=None):
+    return sharding.place(nn.Linear(8, 8), MESH, rule)
+
+
+def elsewhere():
+    return nn.Linear(8, 8).to(jax.devices()[3])
+
+
+ERRORS = {
+    "two sizes left open": lambda: sharding.mesh(data=-1, model=-1),
+    "a batch": lambda: lucid.ones(15, 3).to(SPLIT),
+    "a new Tensor": lambda: Tensor(np.ones((3, 2)), device=SPLIT),
+    "a Module": lambda: nn.Linear(8, 3).to(SPLIT),
+    "an unknown axis": lambda: placed(lambda *_: ("model",)),
+    "too many axes": lambda: placed(lambda *_: ("data", None, None)),
+    "a rule without a tuple": lambda: placed(lambda *_: "data"),
+    "no mesh": lambda: sharding.place(nn.Linear(8, 8), 8),
+    "a Module elsewhere": lambda: elsewhere()(placed()(lucid.ones(8, 8))),
+    "a compiled Module elsewhere": lambda: lucid.jit(
+        lambda x, a=elsewhere(), b=placed(): a(b(x))  # noqa: B008
+    )(lucid.ones(8, 8)),
+    "a last batch": lambda: list(lucid.data.DataLoader(DATA, 8, device=SPLIT)),
+}
+
+
+def refusals():
+    found = {}
+    for name, call in ERRORS.items():
+        try:
+            call()
+        except (ValueError, TypeError) as error:
+            found[name] = str(error)
+    return found
+
+
+# --- Changes of place ---------------------------------------------------------------------------
+
+
+def changes():
+    """A step goes on after its state was placed, and after it was placed on another mesh."""
+    model = nn.Linear(8, 8)
+    optimizer = optim.Adam(model.parameters())
+
+    @lucid.jit
+    def step(x):
+        optimizer.zero_grad()
+        loss = (model(x) ** 2).mean()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    x = lucid.ones(16, 8)
+    losses = [step(x).item()]
+    for mesh in (MESH, sharding.mesh(a=2, b=4)):
+        for part in (model, optimizer):
+            sharding.place(part, mesh)
+        losses += [step(x.to(sharding.split(mesh))).item() for _ in range(2)]
+    return {"falls": losses == sorted(losses, reverse=True), "devices": devices_of(model)}
+
+
+def devices_of(model):
+    return [len(p.data.sharding.device_set) for p in model.parameters()]
+
+
+# --- Training -----------------------------------------------------------------------------------
+
+
+def perceptron():
+    return nn.Sequential(nn.Linear(8, 64), nn.Tanh(), nn.Linear(64, 8))
+
+
+def transformer():
+    layer = nn.TransformerEncoderLayer(8, 2, 16)
+    return nn.Sequential(nn.Unflatten(1, (2, 4)), nn.Linear(4, 8), layer, nn.Flatten())
+
+
+def optimizers():
+    closures = {"LBFGS"}  # it calls the step itself
+    names = [n for n in optim.__all__ if n not in closures | {"Optimizer", "Optax", "GradScaler"}]
+    found = {
+        name: lambda params, name=name: getattr(optim, name)(params, lr=1e-3)
+        for name in names
+        if isinstance(getattr(optim, name), type)
+    }
+    try:
+        import optax
+    except ModuleNotFoundError:
+        return found
+    return {**found, "Optax": lambda params: optim.Optax(params, optax.adamw(1e-3))}
+
+
+def train(make, optimizer, rule=None, devices=False):
+    # A new seed leaves the generator on the mesh; this one lies on one device.
+    lucid.random.default_generator().state.data = lucid.random.Generator(0).state.data
+    model = make().to("float64")
+    average = nn.utils.EMA(model, 0.5)
+    if devices:
+        for part in (model, average, lucid.random.default_generator()):
+            sharding.place(part, MESH, rule)
+    steps = optimizer(list(model.parameters()))
+    scheduler = optim.lr_scheduler.StepLR(steps, 2) if not isinstance(steps, optim.Optax) else None
+
+    @lucid.jit
+    def step(x):
+        steps.zero_grad()
+        loss = (model(x + 0.1 * lucid.randn(*x.shape)) ** 2).mean()
+        loss.backward()
+        nn.utils.clip_grad_norm(model.parameters(), 0.5)
+        steps.step()
+        average.update(model)
+        return loss
+
+    rng = np.random.default_rng(0)
+    losses = []
+    for _ in range(4):
+        x = lucid.tensor(rng.normal(size=(16, 8)))
+        x = x.to(SPLIT) if devices else x
+        losses.append(step(x).item())
+        if scheduler is not None:
+            scheduler.step()
+    text = step.lower(x).compile().as_text()
+    values = [t.numpy() for t in (*model.parameters(), *average.parameters())]
+    return losses, values, text, step.cache_info().programs
+
+
+def differences():
+    """By optimizer: how far copies and split state are from one device; of copies, what moves."""
+    found = {}
+    for name, optimizer in optimizers().items():
+        make = transformer if name == "AdamW" else perceptron
+        one, values, _, _ = train(make, optimizer)
+        rows = []
+        for rule in (None, sharding.fsdp(min_size=1)):
+            losses, others, text, programs = train(make, optimizer, rule, devices=True)
+            pairs = zip([np.array(one), *values], [np.array(losses), *others], strict=True)
+            collectives = set(re.findall(r"\b(all-\w+|reduce-scatter)\(", text))
+            rows.append([max(float(abs(a - b).max()) for a, b in pairs), sorted(collectives)])
+            rows[-1].append(programs)
+        found[name] = rows
+    return found
+
+
+if __name__ == "__main__":
+    print(json.dumps([refusals(), changes(), differences()]))
