@@ -162,11 +162,11 @@ def explain(error: Exception, name: str, operands: Sequence[Any]) -> None:
 
 def mismatched(error: BaseException, arrays: Sequence[Any]) -> DeviceMismatchError | None:
     """The error of lucid for one of JAX about arrays that lie in different places."""
-    bound = {x.sharding for x in arrays if getattr(x, "committed", False)}
-    places = sorted({_place_name(sharding.device_set) for sharding in bound})
-    if "incompatible devices" not in str(error) or len(places) < 2:
+    if "incompatible devices" not in str(error):
         return None
-    return DeviceMismatchError(*places[:2])
+    held = [x for x in arrays if isinstance(x, jax.Array) and not isinstance(x, jax.core.Tracer)]
+    places = sorted({_place_name(x.sharding.device_set) for x in held if x.committed})
+    return DeviceMismatchError(*places[:2]) if len(places) > 1 else None
 
 
 def _place_name(devices: set[Any]) -> str:
