@@ -74,9 +74,8 @@ def test_the_numbers_in_it_are_those_of_a_good_run(committed):
             r"\| (untrained|trained|real) \| (\d+) \| \d+% \| (\d+) of 10 \|", text
         )
     }
-    assert scores["trained"][0] < scores["untrained"][0] / 10
+    assert scores["trained"][0] < min(scores["untrained"][0] / 10, 3 * scores["real"][0])
     assert scores["trained"][1] >= 8
-    assert scores["real"][0] < scores["trained"][0]
     assert len(re.findall(r"the same .*: True", text)) == 4
     for row in ("lucid, eager", r"lucid, `@lucid\.jit`", "PyTorch, eager"):
         assert re.search(rf"\| {row} \| [\d.]+ \| \d+ \| [\d.]+ \|", text)
