@@ -18,7 +18,8 @@
   from outside, which themselves are never touched, so other threads go on and an exception leaves
   nothing to put back. `closing.py` makes a pure function of an imperative one; `program.py`
   compiles it, runs it and puts the new state in place within one call of C code; `watch.py` knows
-  the Python variables behind it; `jit.py` keeps the programs.
+  the Python variables behind it; `jit.py` keeps the programs. `nested.py` does for a part of a
+  program what `closing.py` does for a whole one, and `lucid/control.py` makes loops of that.
 - `waiting.py` and `growth.py` listen to what JAX tells of its compilations, so a call that compiles
   nothing pays nothing for them. `package.py` gives packages their names: what an import can do
   without is imported when it is first asked for, and stands under `if TYPE_CHECKING` for checkers
