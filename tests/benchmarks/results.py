@@ -29,6 +29,7 @@ COMMANDS = {  # by the title of the section
     "Recurrent layers": "recurrent.py small",
     "A decoder": "decoder.py",
     "Eager execution": "eager.py",
+    "Memory": "memory.py",
 }
 HEAD = """# Results of the benchmarks
 
