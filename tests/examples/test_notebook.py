@@ -47,7 +47,7 @@ def committed():
 
 def test_it_is_small_and_was_run_from_top_to_bottom(committed):
     nbformat.validate(committed)
-    assert NOTEBOOK.stat().st_size < 1_000_000
+    assert NOTEBOOK.stat().st_size < 2_000_000  # mostly pictures
     counts = [cell.execution_count for cell in code_cells(committed)]
     assert counts == list(range(1, len(counts) + 1))
     for cell in code_cells(committed):
