@@ -160,12 +160,12 @@ def scan(
     def pure(*arrays: Array) -> tuple[Array, ...]:
         data, rest = arrays[:n], arrays[n + m :]
 
-        def step(state: Any, row: Any) -> Any:
+        def step(before: Any, row: Any) -> Any:
             now = list(data)
-            for i, x in zip(around.written, state[0], strict=True):
+            for i, x in zip(around.written, before[0], strict=True):
                 now[i] = x
-            leaves, new, new_grads = around.call(piece, now, state[1], [*state[2], *row])
-            _check_kept("scan", state[0], new)
+            leaves, new, new_grads = around.call(piece, now, before[1], [*before[2], *row])
+            _check_kept("scan", before[0], new)
             return (new, new_grads, leaves[: len(start)]), leaves[len(start) :]
 
         first = [data[i] for i in around.written], [*arrays[n : n + m]], [*rest[: len(start)]]
@@ -296,19 +296,19 @@ def while_loop(
             arrays = jax.lax.stop_gradient(arrays)
             data = arrays[:n]
 
-            def now(state: Any) -> list[Array]:
+            def now(written: list[Array]) -> list[Array]:
                 found = list(data)
-                for i, x in zip(around.written, state[0], strict=True):
+                for i, x in zip(around.written, written, strict=True):
                     found[i] = x
                 return found
 
-            def holds(state: Any) -> Array:
-                (found,), _, _ = around.call(test, now(state), state[1], state[2])
+            def holds(before: Any) -> Array:
+                (found,), _, _ = around.call(test, now(before[0]), before[1], before[2])
                 return found.reshape(()).astype(bool)
 
-            def step(state: Any) -> Any:
-                leaves, new, new_grads = around.call(piece, now(state), state[1], state[2])
-                _check_kept("while_loop", state[0], new)
+            def step(before: Any) -> Any:
+                leaves, new, new_grads = around.call(piece, now(before[0]), before[1], before[2])
+                _check_kept("while_loop", before[0], new)
                 return new, new_grads, leaves
 
             first = [data[i] for i in around.written], [*arrays[n : n + m]], [*arrays[n + m :]]
