@@ -108,7 +108,7 @@ def optimizers():
     return {**found, "Optax": lambda params: optim.Optax(params, optax.adamw(1e-3))}
 
 
-def train(make, optimizer, rule=None, devices=False):
+def train(make, optimizer, rule=None, devices=False, wrap=lucid.jit):
     # A new seed leaves the generator on the mesh; this one lies on one device.
     lucid.random.default_generator().state.data = lucid.random.Generator(0).state.data
     model = make().to("float64")
@@ -119,7 +119,7 @@ def train(make, optimizer, rule=None, devices=False):
     steps = optimizer(list(model.parameters()))
     scheduler = optim.lr_scheduler.StepLR(steps, 2) if not isinstance(steps, optim.Optax) else None
 
-    @lucid.jit
+    @wrap
     def step(x):
         steps.zero_grad()
         loss = (model(x + 0.1 * lucid.randn(*x.shape)) ** 2).mean()
@@ -137,9 +137,13 @@ def train(make, optimizer, rule=None, devices=False):
         losses.append(step(x).item())
         if scheduler is not None:
             scheduler.step()
-    text = step.lower(x).compile().as_text()
     values = [t.numpy() for t in (*model.parameters(), *average.parameters())]
-    return losses, values, text, step.cache_info().programs
+    return [np.array(losses), *values], step, x
+
+
+def distance(one, other):
+    """How far losses and parameters of two trainings are from each other."""
+    return max(float(abs(a - b).max()) for a, b in zip(one, other, strict=True))
 
 
 def differences():
@@ -147,17 +151,27 @@ def differences():
     found = {}
     for name, optimizer in optimizers().items():
         make = transformer if name == "AdamW" else perceptron
-        one, values, _, _ = train(make, optimizer)
+        one, _, _ = train(make, optimizer)
         rows = []
         for rule in (None, sharding.fsdp(min_size=1)):
-            losses, others, text, programs = train(make, optimizer, rule, devices=True)
-            pairs = zip([np.array(one), *values], [np.array(losses), *others], strict=True)
+            other, step, x = train(make, optimizer, rule, devices=True)
+            text = step.lower(x).compile().as_text()
             collectives = set(re.findall(r"\b(all-\w+|reduce-scatter)\(", text))
-            rows.append([max(float(abs(a - b).max()) for a, b in pairs), sorted(collectives)])
-            rows[-1].append(programs)
+            programs = step.cache_info().programs
+            rows.append([distance(one, other), sorted(collectives), programs])
         found[name] = rows
     return found
 
 
+def eager():
+    """How far a training on 8 devices that is not compiled is from one on one device that is."""
+    one, _, _ = train(perceptron, optimizers()["Adam"])
+    rules = None, sharding.fsdp(min_size=1)
+    return [
+        distance(one, train(perceptron, optimizers()["Adam"], rule, True, wrap=lambda fn: fn)[0])
+        for rule in rules
+    ]
+
+
 if __name__ == "__main__":
-    print(json.dumps([refusals(), changes(), differences()]))
+    print(json.dumps([refusals(), changes(), differences(), eager()]))

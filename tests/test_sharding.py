@@ -137,3 +137,7 @@ def test_every_optimizer_does_on_8_devices_what_it_does_on_one(placement):
         copies, split = (set(collectives) for _, collectives, _ in rows)
         assert copies == {"all-reduce"}, name
         assert "all-gather" in split, name
+
+
+def test_an_eager_training_on_8_devices_does_the_same(placement):
+    assert len(placement[3]) == 2 and max(placement[3]) < 1e-12
