@@ -246,6 +246,33 @@ def test_four_micro_batches_take_a_quarter_of_the_memory():
     np.testing.assert_allclose(plain(batch).item(), looped(batch).item(), rtol=1e-5)
 
 
+def halved(x):
+    with lucid.no_grad():
+        return x / 2
+
+
+@BOTH
+@pytest.mark.parametrize("leave", [lambda x: x.detach(), halved, lambda x: Tensor(x)])
+@pytest.mark.parametrize("call", ["checkpoint", "scan", "cond"])
+def test_what_left_the_tape_inside_is_constant(wrap, leave, call):
+    def product(x):
+        return (leave(x) * x).sum()
+
+    @wrap
+    def gradient(x):
+        if call == "checkpoint":
+            y = lucid.checkpoint(product, x)
+        elif call == "scan":
+            y, _ = lucid.scan(lambda total, row: (total + product(row), None), 0.0, x)
+        else:
+            y = lucid.cond(x.sum() > -1e6, product, lambda x: x.sum(), x)
+        return lucid.autograd.grad(y, x)
+
+    x = Tensor(BATCH, requires_grad=True)
+    expected = BATCH / 2 if leave is halved else BATCH
+    np.testing.assert_allclose(gradient(x).numpy(), expected, rtol=1e-6)
+
+
 # --- cond and while_loop ------------------------------------------------------------------------
 
 

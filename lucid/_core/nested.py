@@ -12,7 +12,8 @@ import numpy as np
 from lucid._core import tree
 from lucid._core.arrays import as_array
 from lucid._core.errors import JitError, user_line
-from lucid._core.mode import in_modes, modes
+from lucid._core.mode import in_modes, modes, state
+from lucid._core.op import Op
 from lucid._core.tensor import Tensor
 from lucid._core.trace import StandIn, Substitution, check_tensor, opaque
 from lucid._core.typing import Array
@@ -30,14 +31,22 @@ class Nested(Substitution):
     """The trace of a nested function.
 
     Args:
+        records: whether the function runs with gradients; what it does under no_grad is constant.
         values: by the ids of the Tensors that the function touches; None to find these Tensors.
     """
 
-    def __init__(self, values: dict[int, Slot] | None = None) -> None:
+    def __init__(self, records: bool, values: dict[int, Slot] | None = None) -> None:
         super().__init__()
+        self.records = records
         self.cuts = True
         self.touched: list[Variable] = []
         self._values = values
+
+    def enter(self, op: Op, inputs: Sequence[Any]) -> tuple[Callable[..., Any], Sequence[Any]]:
+        execute, operands = super().enter(op, inputs)
+        if state.grad_enabled or not self.records:
+            return execute, operands
+        return lambda *arrays: jax.tree.map(jax.lax.stop_gradient, execute(*arrays)), operands
 
     def note(self, tensor: Variable) -> None:
         if self.outer is not None:
@@ -109,10 +118,11 @@ class Piece:
         self.operands = [as_tensor(leaves[i]) for i in self._data]
         self._wanted = [operand.requires_grad for operand in self.operands]
         self._modes = modes()
+        self.records = state.grad_enabled
         self._constants: list[Any] = []  # by leaf of the result: what is no data
         self.result: Any = None  # the structure of the result
         self.live = False  # whether the result has a graph inside the function
-        found = Nested()
+        found = Nested(self.records)
         arrays = [operand._cell()._data for operand in self.operands]
         self.kinds = jax.eval_shape(lambda *values: self._trace(found, values), *arrays)
         self.touched = dict(found.stand_ins)
@@ -189,7 +199,7 @@ class State:
             id(t): Slot(x, given.get(i, fixed[i]))
             for i, (t, x) in enumerate(zip(self.tensors, data, strict=True))
         }
-        nested = Nested(slots)
+        nested = Nested(piece.records, slots)
         leaves = piece._trace(nested, args)
         after = [nested.stand_ins.get(id(t)) for t in self.tensors]
         new_data, new_grads = [], []
