@@ -19,7 +19,7 @@ from lucid._core.arrays import staged
 from lucid._core.errors import JitError, definition
 from lucid._core.gate import run
 from lucid._core.mode import no_grad, state
-from lucid._core.nested import Piece, State, as_tensor, is_data
+from lucid._core.nested import Piece, State, as_tensor, check_arguments, is_data
 from lucid._core.op import Op
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Array
@@ -44,7 +44,7 @@ def checkpoint(fn: Callable[..., R], *args: Any, **kwargs: Any) -> R:
         args: its arguments; so are `kwargs`.
 
     Raises:
-        JitError: `fn` calls `backward`.
+        JitError: `fn` calls `backward`, or changes an argument in place.
 
     >>> block = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 4))
     >>> @lucid.jit
@@ -58,6 +58,7 @@ def checkpoint(fn: Callable[..., R], *args: Any, **kwargs: Any) -> R:
     if not _traced((args, kwargs)):
         return fn(*args, **kwargs)
     piece = Piece(lambda args, kwargs: fn(*args, **kwargs), args, kwargs)
+    check_arguments("checkpoint", fn, piece)
     around = State(piece)
     if around.graded or around.cleared:
         raise JitError(
@@ -194,6 +195,7 @@ def cond(pred: Any, true_fn: Callable[..., R], false_fn: Callable[..., R], *args
 
     Raises:
         ValueError: `pred` has several elements, or the results have different forms.
+        JitError: inside `lucid.jit`, a function changes an argument in place.
 
     >>> @lucid.jit
     ... def halved_if_large(x):
@@ -207,6 +209,8 @@ def cond(pred: Any, true_fn: Callable[..., R], false_fn: Callable[..., R], *args
     if not is_data(pred) or not _traced((pred, args)):
         return true_fn(*args) if pred else false_fn(*args)
     pieces = Piece(true_fn, *args), Piece(false_fn, *args)
+    for piece in pieces:
+        check_arguments("cond", piece.fn, piece)
     forms = [(piece.result, [(k.shape, k.dtype) for k in piece.kinds]) for piece in pieces]
     if forms[0] != forms[1]:
         raise ValueError(

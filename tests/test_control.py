@@ -463,6 +463,14 @@ def test_what_is_refused_in_programs_alone():
     cases = [
         (lambda x: lucid.cond(x.sum() > 0, lambda: x, lambda: x[:1]), "cond: the results of both"),
         (lambda x: lucid.checkpoint(unwound, x), "checkpoint: .* calls backward"),
+        (
+            lambda x: lucid.checkpoint(lambda x: x.add_(1), x * 1),
+            "checkpoint: .*test_control.* in place",
+        ),
+        (
+            lambda x: lucid.cond(x.sum() > 0, lambda x: x, lambda x: x.add_(1), x * 1),
+            "cond: .* changes an argument in place",
+        ),
         (lambda x: lucid.while_loop(conditions, lambda x: x, x), "while_loop: .* only the body"),
         (
             lambda x: lucid.scan(lambda c, x: (c, grows()), 0.0, x),

@@ -11,7 +11,7 @@ import numpy as np
 
 from lucid._core import tree
 from lucid._core.arrays import as_array
-from lucid._core.errors import JitError, user_line
+from lucid._core.errors import JitError, definition, user_line
 from lucid._core.mode import in_modes, modes, state
 from lucid._core.op import Op
 from lucid._core.tensor import Tensor
@@ -122,6 +122,7 @@ class Piece:
         self._constants: list[Any] = []  # by leaf of the result: what is no data
         self.result: Any = None  # the structure of the result
         self.live = False  # whether the result has a graph inside the function
+        self.changed = False  # whether an argument is changed in place
         found = Nested(self.records)
         arrays = [operand._cell()._data for operand in self.operands]
         self.kinds = jax.eval_shape(lambda *values: self._trace(found, values), *arrays)
@@ -131,11 +132,14 @@ class Piece:
     def _trace(self, nested: Nested, arrays: Sequence[Array]) -> list[Array]:
         """The arrays of the result."""
         with nested.active(), in_modes(self._modes):
-            given = list(self._leaves)
+            given: list[Any] = list(self._leaves)
             for i, array, wanted in zip(self._data, arrays, self._wanted, strict=True):
                 given[i] = tensor = Tensor._wrap(array)
                 tensor._requires_grad = wanted
             leaves, self.result = tree.flatten(self.fn(*tree.unflatten(self._structure, given)))
+            self.changed = any(
+                given[i]._data is not array for i, array in zip(self._data, arrays, strict=True)
+            )
             cells = [leaf._cell() if isinstance(leaf, Variable) else leaf for leaf in leaves]
             self._constants = [None if is_data(cell) else cell for cell in cells]
             self._is_data = [is_data(cell) for cell in cells]
@@ -153,6 +157,15 @@ class Piece:
             for data, constant in zip(self._is_data, self._constants, strict=True)
         ]
         return tree.unflatten(self.result, whole)
+
+
+def check_arguments(call: str, fn: Callable[..., Any], piece: Piece) -> None:
+    """Refuse a change in place of an argument, which the caller's Tensor would not see."""
+    if piece.changed:
+        raise JitError(
+            f"{call}: {definition(fn)} changes an argument in place, which the Tensor that it was "
+            "given would not see. Return the new value."
+        )
 
 
 class State:
