@@ -172,9 +172,11 @@ def staged() -> bool:
 @functools.cache
 def _trace_states() -> tuple[Callable[[], Any], Any]:
     """What tells the state of JAX's traces, and the state in which it traces nothing."""
-    import jax.extend.core  # which loads Pallas, a third of the time that importing lucid takes
+    # Here, since it loads Pallas, a third of the time that importing lucid takes; by `from`, since
+    # an import that is interrupted can leave jax without its attribute `extend`.
+    from jax.extend import core
 
-    state: Any = getattr(jax.extend.core, "get_opaque_trace_state", None) or getattr(
+    state: Any = getattr(core, "get_opaque_trace_state", None) or getattr(
         jax.core, "get_opaque_trace_state", None
     )
     with jax.core.eval_context():
