@@ -8,6 +8,7 @@ that it stands for, with the same results.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -17,13 +18,10 @@ import numpy as np
 from lucid._core import tree
 from lucid._core.arrays import staged
 from lucid._core.errors import JitError, definition
-from lucid._core.gate import run
 from lucid._core.mode import no_grad, state
 from lucid._core.nested import Piece, State, as_tensor, check_arguments, is_data
-from lucid._core.op import Op
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Array
-from lucid._core.variable import Variable
 from lucid.ops.shape import stack
 
 __all__ = ["checkpoint", "cond", "scan", "while_loop"]
@@ -65,17 +63,8 @@ def checkpoint(fn: Callable[..., R], *args: Any, **kwargs: Any) -> R:
             f"checkpoint: {definition(fn)} calls backward or sets a gradient, which would happen "
             "once more in the backward pass. Call backward outside."
         )
-    n = len(around.tensors)
-
-    def pure(*arrays: Array) -> tuple[Array, ...]:
-        leaves, data, _ = around.call(piece, arrays[:n], (), arrays[n:])
-        return (*data, *leaves)
-
-    op = Op(jax.checkpoint(pure), "checkpoint")
-    results = _run(op, piece.live, *around.tensors, *piece.operands)
-    written = len(around.written)
-    around.put(results[:written], ())
-    result: R = piece.put_together(results[written:])
+    pure = jax.checkpoint(functools.partial(around.call, piece))
+    result: R = piece.put_together(around.run("checkpoint", pure, piece.live, piece.operands))
     return result
 
 
@@ -155,32 +144,22 @@ def scan(
 
     piece = Piece(body, start, tree.unflatten(row_structure, [_row_of(row) for row in rows]))
     around = State(piece)
-    grads = around.grads()
-    n, m, written = len(around.tensors), len(grads), len(around.written)
+    n = len(start)
 
-    def pure(*arrays: Array) -> tuple[Array, ...]:
-        data, rest = arrays[:n], arrays[n + m :]
-
+    def pure(data: Sequence[Array], grads: Sequence[Array], args: Sequence[Array]) -> Any:
         def step(before: Any, row: Any) -> Any:
-            now = list(data)
-            for i, x in zip(around.written, before[0], strict=True):
-                now[i] = x
-            leaves, new, new_grads = around.call(piece, now, before[1], [*before[2], *row])
-            _check_kept("scan", before[0], new)
-            return (new, new_grads, leaves[: len(start)]), leaves[len(start) :]
+            written, grads, values = before
+            now = around.with_written(data, written)
+            leaves, new, new_grads = around.call(piece, now, grads, [*values, *row])
+            _check_kept("scan", written, new)
+            return (new, new_grads, leaves[:n]), leaves[n:]
 
-        first = [data[i] for i in around.written], [*arrays[n : n + m]], [*rest[: len(start)]]
-        last, ys = jax.lax.scan(step, first, [*rest[len(start) :]], turns)
-        return (*last[0], *last[1], *last[2], *ys)
+        first = [data[i] for i in around.written], [*grads], [*args[:n]]
+        (written, grads, values), ys = jax.lax.scan(step, first, [*args[n:]], turns)
+        return [*values, *ys], written, grads
 
-    operands = (*around.tensors, *grads, *start, *rows)
-    results = _run(Op(pure, "scan"), piece.live, *operands)
-    around.put(results[:written], results[written : written + m])
-    results = results[written + m :]
-    return (
-        tree.unflatten(structure, list(results[: len(start)])),
-        tree.unflatten(form, list(results[len(start) :])),
-    )
+    results = around.run("scan", pure, piece.live, [*start, *rows])
+    return tree.unflatten(structure, results[:n]), tree.unflatten(form, results[n:])
 
 
 def cond(pred: Any, true_fn: Callable[..., R], false_fn: Callable[..., R], *args: Any) -> R:
@@ -218,25 +197,15 @@ def cond(pred: Any, true_fn: Callable[..., R], false_fn: Callable[..., R], *args
             f"dtypes, got {_described(pieces[0])} and {_described(pieces[1])}."
         )
     around = State(*pieces)
-    grads = around.grads()
-    n, m, written = len(around.tensors), len(grads), len(around.written)
 
-    def pure(pred: Array, *arrays: Array) -> tuple[Array, ...]:
-        def branch(piece: Piece) -> Callable[..., Any]:
-            return lambda *arrays: around.call(
-                piece, arrays[:n], arrays[n : n + m], arrays[n + m :]
-            )
-
-        leaves, data, new_grads = jax.lax.cond(
-            pred.reshape(()).astype(bool), *map(branch, pieces), *arrays
-        )
-        return (*data, *new_grads, *leaves)
+    def pure(data: Sequence[Array], grads: Sequence[Array], args: Sequence[Array]) -> Any:
+        branches = [functools.partial(around.call, piece) for piece in pieces]
+        holds, *rest = args
+        return jax.lax.cond(holds.reshape(()).astype(bool), *branches, data, grads, rest)
 
     live = any(piece.live for piece in pieces)
-    operands = (as_tensor(pred), *around.tensors, *grads, *pieces[0].operands)
-    results = _run(Op(pure, "cond"), live, *operands)
-    around.put(results[:written], results[written : written + m])
-    result: R = pieces[0].put_together(results[written + m :])
+    operands = [as_tensor(pred), *pieces[0].operands]
+    result: R = pieces[0].put_together(around.run("cond", pure, live, operands))
     return result
 
 
@@ -293,35 +262,30 @@ def while_loop(
                 "may change state."
             )
         around = State(test, piece)
-        grads = around.grads()
-        n, m, written = len(around.tensors), len(grads), len(around.written)
 
-        def pure(*arrays: Array) -> tuple[Array, ...]:
-            arrays = jax.lax.stop_gradient(arrays)
-            data = arrays[:n]
-
-            def now(written: list[Array]) -> list[Array]:
-                found = list(data)
-                for i, x in zip(around.written, written, strict=True):
-                    found[i] = x
-                return found
+        def pure(*state: Sequence[Array]) -> Any:
+            data, grads, args = jax.lax.stop_gradient(state)
 
             def holds(before: Any) -> Array:
-                (found,), _, _ = around.call(test, now(before[0]), before[1], before[2])
+                written, grads, values = before
+                (found,), _, _ = around.call(
+                    test, around.with_written(data, written), grads, values
+                )
                 return found.reshape(()).astype(bool)
 
             def step(before: Any) -> Any:
-                leaves, new, new_grads = around.call(piece, now(before[0]), before[1], before[2])
-                _check_kept("while_loop", before[0], new)
+                written, grads, values = before
+                leaves, new, new_grads = around.call(
+                    piece, around.with_written(data, written), grads, values
+                )
+                _check_kept("while_loop", written, new)
                 return new, new_grads, leaves
 
-            first = [data[i] for i in around.written], [*arrays[n : n + m]], [*arrays[n + m :]]
-            last = jax.lax.while_loop(holds, step, first)
-            return (*last[0], *last[1], *last[2])
+            first = [data[i] for i in around.written], [*grads], [*args]
+            written, grads, values = jax.lax.while_loop(holds, step, first)
+            return values, written, grads
 
-        results = _run(Op(pure, "while_loop"), False, *around.tensors, *grads, *start)
-        around.put(results[:written], results[written : written + m])
-        return tree.unflatten(structure, list(results[written + m :]))
+        return tree.unflatten(structure, around.run("while_loop", pure, False, start))
 
 
 # --- What they share --------------------------------------------------------------------------
@@ -333,13 +297,6 @@ def _traced(args: Any) -> bool:
     return (
         state.trace is not None or staged() or any(isinstance(x, jax.core.Tracer) for x in leaves)
     )
-
-
-def _run(op: Op, recorded: bool, *operands: Variable) -> tuple[Tensor, ...]:
-    """The results of an Op; only those of a function whose result has a graph are recorded."""
-    if not recorded:
-        operands = tuple(Tensor._wrap(x._cell()._data) for x in operands)
-    return tuple(run(op, *operands) if operands else map(as_tensor, op.run()))
 
 
 def _turns(xs: Any, length: int | None) -> int:

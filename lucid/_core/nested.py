@@ -12,10 +12,11 @@ import numpy as np
 from lucid._core import tree
 from lucid._core.arrays import as_array
 from lucid._core.errors import JitError, definition, user_line
+from lucid._core.gate import run
 from lucid._core.mode import in_modes, modes, state
 from lucid._core.op import Op
 from lucid._core.tensor import Tensor
-from lucid._core.trace import StandIn, Substitution, check_tensor, opaque
+from lucid._core.trace import StandIn, Substitution, check_tensor, off_tape_unrecorded, opaque
 from lucid._core.typing import Array
 from lucid._core.variable import Variable
 
@@ -44,9 +45,7 @@ class Nested(Substitution):
 
     def enter(self, op: Op, inputs: Sequence[Any]) -> tuple[Callable[..., Any], Sequence[Any]]:
         execute, operands = super().enter(op, inputs)
-        if state.grad_enabled or not self.records:
-            return execute, operands
-        return lambda *arrays: jax.tree.map(jax.lax.stop_gradient, execute(*arrays)), operands
+        return off_tape_unrecorded(execute, self.records), operands
 
     def note(self, tensor: Variable) -> None:
         if self.outer is not None:
@@ -195,12 +194,30 @@ class State:
                     "before."
                 )
 
-    def grads(self) -> list[Tensor]:
-        """The gradients of those that get one, as they are before; zeros for None."""
-        return [
-            Tensor._wrap(jnp.zeros_like(self.cells[i]._data)) if g is None else g.detach()
-            for i, g in ((i, self._before[i]) for i in self.graded)
-        ]
+    def run(
+        self, name: str, pure: Callable[..., Any], recorded: bool, operands: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """Compute one operation on the state and `operands`, and put its new state in place.
+
+        Args:
+            pure: of the arrays of the state, of its gradients and of `operands`, to what `call`
+                gives.
+            recorded: whether a graph goes through it, as through a function whose result has one.
+        """
+        grads = self._grads()
+        n, m, written = len(self.tensors), len(grads), len(self.written)
+
+        def flat(*arrays: Array) -> tuple[Array, ...]:
+            leaves, data, grads = pure(arrays[:n], arrays[n : n + m], arrays[n + m :])
+            return (*data, *grads, *leaves)
+
+        inputs = [*self.tensors, *grads, *operands]
+        if not recorded:
+            inputs = [Tensor._wrap(x._cell()._data) for x in inputs]
+        op = Op(flat, name)
+        results = [*run(op, *inputs)] if inputs else [*map(as_tensor, op.run())]
+        self._put(results[:written], results[written : written + m])
+        return results[written + m :]
 
     def call(
         self, piece: Piece, data: Sequence[Array], grads: Sequence[Array], args: Sequence[Array]
@@ -229,8 +246,21 @@ class State:
                 new_grads.append(stand_in.gradient._data)
         return leaves, new_data, new_grads
 
-    def put(self, data: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
-        """Replace the state of the program around."""
+    def with_written(self, data: Sequence[Array], written: Sequence[Array]) -> list[Array]:
+        """The arrays of the state, of which those that a piece writes are replaced."""
+        found = list(data)
+        for i, new in zip(self.written, written, strict=True):
+            found[i] = new
+        return found
+
+    def _grads(self) -> list[Tensor]:
+        """The gradients of those that get one, as they are before; zeros for None."""
+        return [
+            Tensor._wrap(jnp.zeros_like(self.cells[i]._data)) if g is None else g.detach()
+            for i, g in ((i, self._before[i]) for i in self.graded)
+        ]
+
+    def _put(self, data: Sequence[Tensor], grads: Sequence[Tensor]) -> None:
         for i, new in zip(self.written, data, strict=True):
             self.cells[i]._put(new._data)
         for i, new in zip(self.graded, grads, strict=True):

@@ -166,7 +166,7 @@ class Substitution:
         cells = [x._cell() if isinstance(x, Variable) else x for x in inputs]
         if self.outer is not None:
             return self.outer.enter(op, cells)
-        return _off_tape_if(self._records and not state.grad_enabled, op), cells
+        return off_tape_unrecorded(op.run, self._records), cells
 
     def host(self, array: Any) -> Any:
         """As around the trace, like all that follows."""
@@ -198,11 +198,11 @@ class Substitution:
         return None if self.outer is None else self.outer.device(tensor)
 
 
-def _off_tape_if(cuts: bool, op: Op) -> Callable[..., Any]:
-    """What runs an Op; JAX takes its results for constants if `cuts`."""
-    if not cuts:
-        return op.run
-    return lambda *inputs: jax.tree.map(jax.lax.stop_gradient, op.run(*inputs))
+def off_tape_unrecorded(execute: Callable[..., Any], cuts: bool) -> Callable[..., Any]:
+    """What computes an operation: constants, for JAX too, if it cuts and nothing is recorded."""
+    if state.grad_enabled or not cuts:
+        return execute
+    return lambda *inputs: jax.tree.map(jax.lax.stop_gradient, execute(*inputs))
 
 
 class Capture(Substitution):
@@ -268,7 +268,7 @@ class Capture(Substitution):
     def enter(self, op: Op, inputs: Sequence[Any]) -> tuple[Callable[..., Any], Sequence[Any]]:
         """What computes an operation on arrays, and its operands as the trace sees them."""
         cells = [x._cell() if isinstance(x, Variable) else off_tape(self.host(x)) for x in inputs]
-        return _off_tape_if(self.cuts and not state.grad_enabled, op), cells
+        return off_tape_unrecorded(op.run, self.cuts), cells
 
     def number(self, holder: dict[str, Any], name: str) -> Any:
         """The traced value of a hyperparameter."""
