@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import pytest
 
+import lucid
 from lucid._core import growth
 
 TESTS = Path(__file__).parent
@@ -51,6 +52,12 @@ def is_in(places, path):
 def many_shapes(monkeypatch):
     """Tests meet many shapes on purpose, which nobody need be warned of."""
     monkeypatch.setattr(growth, "_told", True)
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    """The weights of a test do not depend on the tests before it."""
+    lucid.random.seed(0)
 
 
 @pytest.fixture(autouse=True)
