@@ -10,26 +10,6 @@ from lucid import nn, sharding
 from tests.helpers import on_8_devices
 
 
-@pytest.fixture(scope="module")
-def runs():
-    return on_8_devices(Path(__file__).with_name("sharding_cases.py"), timeout=200)
-
-
-@pytest.mark.parametrize("name", ["copies", "fsdp"])
-def test_ten_steps_are_those_of_one_device(runs, name):
-    one, other = runs["one"], runs[name]
-    np.testing.assert_allclose(other["losses"], one["losses"], rtol=0, atol=1e-12)
-    for a, b in zip(other["parameters"], one["parameters"], strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize("name", ["one", "copies", "fsdp"])
-def test_state_stays_and_one_compilation_does(runs, name):
-    assert runs[name]["stayed"]
-    assert runs[name]["compiled_later"] == 0
-    assert runs[name]["split"] == (3 if name == "fsdp" else 0)  # the weight and its two moments
-
-
 def test_errors():
     mesh = sharding.mesh(data=-1)
     with pytest.raises(ValueError, match=r"mesh: the sizes {'data': 3} do not multiply to the"):
@@ -95,12 +75,12 @@ def test_whole_in_one_process():
     np.testing.assert_array_equal(x.numpy(), [0, 1, 2, 3])
 
 
-# --- Placement ----------------------------------------------------------------------------------
+# --- On 8 devices ------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def placement():
-    return on_8_devices(Path(__file__).with_name("placement_cases.py"), timeout=400)
+def cases():
+    return on_8_devices(Path(__file__).with_name("sharding_cases.py"), timeout=500)
 
 
 OF_SHAPE = "cannot lie as P('data',) on a mesh of {'data': 8}, which must divide the axes that it"
@@ -120,17 +100,27 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_placed_is_refused(placement, name):
-    assert REFUSED[name] in placement[0][name]
+def test_what_cannot_be_placed_is_refused(cases, name):
+    assert REFUSED[name] in cases["refused"][name]
 
 
-def test_a_step_goes_on_after_its_state_was_placed(placement):
-    assert placement[1] == {"falls": True, "devices": [8, 8]}
+def test_a_step_goes_on_after_its_state_was_placed(cases):
+    assert cases["changes"] == {"falls": True, "devices": [8, 8]}
 
 
-def test_every_optimizer_does_on_8_devices_what_it_does_on_one(placement):
-    assert len(placement[2]) >= 11
-    for name, rows in placement[2].items():
+@pytest.mark.parametrize("name", ["one", "copies", "fsdp"])
+def test_ten_steps_are_those_of_one_device(cases, name):
+    found = cases["copies and split"][name]
+    assert found["distance"] < 1e-12
+    assert found["stayed"]
+    assert found["compiled_later"] == 0
+    # The weight, its two moments and its average.
+    assert found["split"] == (4 if name == "fsdp" else 0)
+
+
+def test_every_optimizer_does_on_8_devices_what_it_does_on_one(cases):
+    assert len(cases["optimizers"]) >= 11
+    for name, rows in cases["optimizers"].items():
         for difference, _, programs in rows:
             assert difference < 1e-12, name
             assert programs == 1, name
@@ -139,5 +129,5 @@ def test_every_optimizer_does_on_8_devices_what_it_does_on_one(placement):
         assert "all-gather" in split, name
 
 
-def test_an_eager_training_on_8_devices_does_the_same(placement):
-    assert len(placement[3]) == 2 and max(placement[3]) < 1e-12
+def test_an_eager_training_on_8_devices_does_the_same(cases):
+    assert len(cases["eager"]) == 2 and max(cases["eager"]) < 1e-12
