@@ -8,7 +8,7 @@ import linecache
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple
 
@@ -52,19 +52,19 @@ class UnknownDeviceError(_Built, ValueError):
 
 
 class DeviceMismatchError(_Built, ValueError):
-    """An operation got Tensors that are bound to different devices.
+    """An operation got Tensors that are bound to different devices; `mesh`: some to several.
 
     >>> print(lucid.error.DeviceMismatchError(to="gpu", from_="cpu"))
     one operand lies on gpu, another on cpu. Move one of them, for example with x.to("gpu").
     """
 
-    def __init__(self, to: str, from_: str) -> None:
-        advice = f'Move one of them, for example with x.to("{to}").'
-        if "devices" in f"{to} {from_}":
-            advice = (
-                "Put all on one mesh: Modules, optimizers and generators with "
-                "lucid.sharding.place, inputs with x.to(lucid.sharding.split(mesh))."
-            )
+    def __init__(self, to: str, from_: str, *, mesh: bool = False) -> None:
+        advice = (
+            "Put all on one mesh: Modules, optimizers and generators with lucid.sharding.place, "
+            "inputs with x.to(lucid.sharding.split(mesh))."
+            if mesh
+            else f'Move one of them, for example with x.to("{to}").'
+        )
         super().__init__(f"one operand lies on {to}, another on {from_}. {advice}")
 
 
@@ -165,11 +165,13 @@ def mismatched(error: BaseException, arrays: Sequence[Any]) -> DeviceMismatchErr
     if "incompatible devices" not in str(error):
         return None
     held = [x for x in arrays if isinstance(x, jax.Array) and not isinstance(x, jax.core.Tracer)]
-    places = sorted({_place_name(x.sharding.device_set) for x in held if x.committed})
-    return DeviceMismatchError(*places[:2]) if len(places) > 1 else None
+    places = {frozenset(x.sharding.device_set) for x in held if x.committed}
+    names = sorted(map(_place_name, places))
+    mesh = any(len(devices) > 1 for devices in places)
+    return DeviceMismatchError(*names[:2], mesh=mesh) if len(names) > 1 else None
 
 
-def _place_name(devices: set[Any]) -> str:
+def _place_name(devices: Collection[Any]) -> str:
     first = min(devices, key=lambda d: d.id)
     if len(devices) > 1:
         return f"{len(devices)} devices ({first.platform})"

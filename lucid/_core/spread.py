@@ -107,6 +107,12 @@ def from_first(call: str, values: Values) -> Values:
     return np.frombuffer(np.asarray(sent).tobytes(), values.dtype).reshape(values.shape)
 
 
+def parts_of(place: NamedSharding) -> list[int]:
+    """Into how many parts a sharding splits each axis that its spec names."""
+    names = [(n,) if isinstance(n, str) else n or () for n in place.spec]
+    return [math.prod(place.mesh.shape[n] for n in axis) for axis in names]
+
+
 def check_split(call: str, shape: tuple[int, ...], place: Any) -> None:
     """Refuse a sharding that cannot split an array of this shape.
 
@@ -115,12 +121,10 @@ def check_split(call: str, shape: tuple[int, ...], place: Any) -> None:
     """
     if not isinstance(place, NamedSharding):
         return
-    spec = place.spec
-    names = [(n,) if isinstance(n, str) else n or () for n in spec]
-    parts = [math.prod(place.mesh.shape[n] for n in axis) for axis in names]
+    parts = parts_of(place)
     if len(parts) > len(shape) or any(n % k for n, k in zip(shape, parts, strict=False)):
         raise ValueError(
-            f"{call}: an array of shape {shape} cannot lie as {spec} on a mesh of "
+            f"{call}: an array of shape {shape} cannot lie as {place.spec} on a mesh of "
             f"{dict(place.mesh.shape)}, which must divide the axes that it splits."
         )
 

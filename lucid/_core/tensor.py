@@ -80,6 +80,7 @@ class Tensor(Upkeep, Methods):
             )
         array = arrays.as_array(_visible(data), dtype, device)
         if state.trace is not None:
+            # Not without a trace of lucid: then it may be a value that JAX differentiates.
             array = off_tape(array)
         if requires_grad:
             if dtype is None and isinstance(data, (int, list, tuple)) and array.dtype.kind in "iu":
@@ -99,6 +100,7 @@ class Tensor(Upkeep, Methods):
     @data.setter
     def data(self, value: Any) -> None:
         array = arrays.as_array(_visible(value))
+        # As in the constructor.
         self._cell()._put(array if state.trace is None else off_tape(array))
 
     @property

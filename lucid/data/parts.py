@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from lucid._core.spread import over_processes
+from lucid._core.spread import over_processes, parts_of
 from lucid._core.tensor import Tensor
 
 
@@ -19,10 +18,7 @@ def check_even(count: int, place: Any) -> None:
     Raises:
         ValueError: it cannot.
     """
-    names = place.spec[0] if isinstance(place, NamedSharding) and place.spec else None
-    if names is None:
-        return
-    parts = math.prod(place.mesh.shape[n] for n in ([names] if isinstance(names, str) else names))
+    parts, *_ = (parts_of(place) if isinstance(place, NamedSharding) else []) or [1]
     if count % parts:
         raise ValueError(
             f"DataLoader: a batch of {count} samples cannot be split into {parts} equal parts, as "
