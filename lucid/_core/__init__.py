@@ -15,7 +15,7 @@
   transposes: output, input gradient, weight gradient. Every derivative of any order is one of the
   three, so each is made fast once.
 - `trace.py` says what happens to Tensors while a function is traced: it sees stand-ins of those
-  from outside, which themselves are never touched, so other threads go on and an exception leaves
+  from outside (`stand_in.py`), never these themselves: other threads go on, an exception leaves
   nothing to put back. `closing.py` makes a pure function of an imperative one; `program.py`
   compiles it, runs it and puts the new state in place within one call of C code; `watch.py` knows
   the Python variables behind it; `jit.py` keeps the programs. `nested.py` does for a part of a

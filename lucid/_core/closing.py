@@ -12,9 +12,10 @@ import jax
 from lucid._core import arrays, tree
 from lucid._core.errors import JitError, definition
 from lucid._core.mode import in_modes, modes, state
+from lucid._core.stand_in import StandIn, opaque
 from lucid._core.tape import Node
 from lucid._core.tensor import Tensor
-from lucid._core.trace import Capture, StandIn, Substitution, Values, opaque
+from lucid._core.trace import Capture, Substitution, Values
 from lucid._core.tree import Static
 from lucid._core.typing import Array
 from lucid._core.variable import Variable

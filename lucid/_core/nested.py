@@ -15,8 +15,9 @@ from lucid._core.errors import JitError, definition, user_line
 from lucid._core.gate import run
 from lucid._core.mode import in_modes, modes, state
 from lucid._core.op import Op
+from lucid._core.stand_in import StandIn, check_tensor, opaque
 from lucid._core.tensor import Tensor
-from lucid._core.trace import StandIn, Substitution, check_tensor, off_tape_unrecorded, opaque
+from lucid._core.trace import Substitution, off_tape_unrecorded
 from lucid._core.typing import Array
 from lucid._core.variable import Variable
 

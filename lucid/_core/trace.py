@@ -22,85 +22,10 @@ from lucid._core.arrays import as_float
 from lucid._core.errors import JitError, Place, definition, user_line, user_place
 from lucid._core.mode import off_tape, state
 from lucid._core.op import Op
-from lucid._core.repr import tensor_repr
+from lucid._core.stand_in import StandIn, check_tensor, opaque
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Array
 from lucid._core.variable import Variable
-
-
-class StandIn(Tensor):
-    """What a trace sees of a Tensor from outside: a leaf, and a record of what happened to it."""
-
-    __slots__ = (
-        "data_written",
-        "device_read",
-        "grad_read",
-        "grad_written",
-        "gradient",
-        "needs_grad",
-        "owner",
-        "place",
-        "toggled",
-        "value",
-    )
-
-    def __init__(
-        self, owner: Tensor, value: Array, gradient: Tensor | None, born: Substitution
-    ) -> None:
-        self.owner = owner
-        self.value = value
-        self.gradient = gradient
-        self.place: Place | None = None  # where it was last written
-        self.toggled: Place | None = None  # where its `requires_grad` was last set
-        self.data_written = self.grad_read = self.grad_written = self.device_read = False
-        self._hooks = None if owner._hooks is None else dict(owner._hooks)
-        self._node, self._index = None, 0
-        self.needs_grad, self._keep_grad = owner._requires_grad, owner._keep_grad
-        self._born = born  # not the trace inside it that may be active
-
-    def __repr__(self) -> str:
-        return tensor_repr(self, "Tensor")
-
-    @property  # a slot of Tensor, observed here
-    def _data(self) -> Array:
-        return self.value
-
-    @_data.setter
-    def _data(self, value: Array) -> None:
-        self.value = value
-        self.data_written = True
-        self.place = user_place()
-
-    @property  # a slot of Tensor, observed here
-    def _requires_grad(self) -> bool:
-        return self.needs_grad
-
-    @_requires_grad.setter
-    def _requires_grad(self, value: bool) -> None:
-        self.needs_grad = value
-        self.toggled = user_place()
-
-    @property  # a slot of Tensor: what a trace holds is never reused under it
-    def _shared(self) -> Array:
-        return self.value
-
-    def _share(self) -> Array:
-        return self.value
-
-    def _put(self, data: Array) -> None:
-        self._data = data
-
-    @property  # a slot of Tensor, observed here
-    def _grad(self) -> Tensor | None:
-        # Only a gradient that is read before it is written comes from outside.
-        self.grad_read = self.grad_read or not self.grad_written
-        return self.gradient
-
-    @_grad.setter
-    def _grad(self, value: Tensor | None) -> None:
-        self.gradient = value
-        self.grad_written = True
-        self.place = user_place()
 
 
 class Number(NamedTuple):
@@ -407,35 +332,6 @@ class Capture(Substitution):
             )
 
 
-def check_tensor(fn: Callable[..., Any], stand_in: StandIn) -> None:
-    """Refuse what a trace did to a Tensor from outside and a program would not do."""
-    owner = stand_in.owner
-    shape = owner._data.shape
-    if stand_in.needs_grad != owner._requires_grad and stand_in._node is None:
-        raise JitError(
-            f"{stand_in.toggled}: requires_grad of a Tensor of shape {shape} was changed inside a "
-            "compiled function, which would happen only while it is traced. Set it outside, or "
-            "set it back before the function ends."
-        )
-    if stand_in._node is not None:
-        raise JitError(
-            f"{stand_in.place}: a Tensor of shape {shape} from outside was changed in place by a "
-            "recorded operation. Do it under lucid.no_grad(), or return the new value."
-        )
-    if stand_in.grad_written and owner._node is not None and not owner._keep_grad:
-        raise JitError(
-            f"{stand_in.place}: backward reached a Tensor of shape {shape} that was computed "
-            "outside the compiled function; its gradient cannot flow further. Compute it inside, "
-            "or call backward outside."
-        )
-    if tuple(stand_in._hooks or ()) != tuple(owner._hooks or ()):
-        raise JitError(
-            f"{definition(fn)}: a hook of a Tensor of shape {shape} was registered or removed "
-            "inside a compiled function, which would happen only while it is traced. Register it "
-            "outside, or remove it before the function ends."
-        )
-
-
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
@@ -465,8 +361,3 @@ def _holder(tensor: Tensor) -> str:
         if isinstance(holder, (list, dict, set)):
             return f"an element of a {type(holder).__name__}"
     return "a variable of another function"
-
-
-def opaque(array: Array) -> Array:
-    """A traced value like `array`: a constant of a trace that fails would keep all of the trace."""
-    return jax.lax.empty(array.shape, array.dtype)

@@ -27,8 +27,9 @@ from lucid._core.declaration import Source
 from lucid._core.files import write_whole
 from lucid._core.mode import no_grad
 from lucid._core.op import Op
+from lucid._core.stand_in import StandIn
 from lucid._core.tensor import Tensor
-from lucid._core.trace import Capture, StandIn
+from lucid._core.trace import Capture
 from lucid._version import __version__
 from lucid.nn.module import Module
 from lucid.onnx.graph import Graph, Node, Value
