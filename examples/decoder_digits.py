@@ -10,12 +10,10 @@ above reconstructions.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
-import numpy as np
-from matplotlib.image import imsave
 from support.digits import digits_at_32x32
 from support.script import flags, positive, train
+from support.tiles import show_rows
 
 import lucid
 from lucid import Tensor, nn, optim
@@ -57,12 +55,6 @@ class Decoder(nn.Module):
         x = self.relu(self.deconv2(x))
         x = self.relu(self.deconv3(x))
         return self.sigmoid(self.deconv4(x))
-
-
-def save_picture(path: Path, originals: np.ndarray, rebuilt: np.ndarray) -> None:
-    """Originals in the upper row, reconstructions in the lower one."""
-    rows = [np.concatenate(list(images[:, 0]), axis=1) for images in (originals, rebuilt)]
-    imsave(path, np.concatenate(rows), cmap="gray", vmin=0, vmax=1)
 
 
 def endless(loader: DataLoader) -> Iterator[Tensor]:
@@ -109,7 +101,8 @@ def main() -> None:
         last = criterion(rebuilt, x).item()
     print(f"loss on held-out digits at the end:   {last:.4f}")
 
-    save_picture(args.out, held_out[:16], rebuilt.numpy()[:16])
+    rows = {"original": held_out[:10], "rebuilt": rebuilt.numpy()[:10]}
+    show_rows(rows, columns=10, black=0).savefig(args.out)
     print(f"originals above reconstructions: {args.out}")
 
 

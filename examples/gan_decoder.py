@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 from support.digits import split_digits
-from support.gan_figures import save_tiles, show_curves
+from support.gan_figures import show_curves
 from support.gan_metrics import Judge
 from support.script import new_folder, positive, rate, share
+from support.tiles import save_tiles
 from tqdm import tqdm
 
 import lucid

@@ -13,15 +13,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from matplotlib.image import imsave
 from support.digits import digits_at_32x32
 from support.script import flags, positive, train
+from support.tiles import show_rows
 
 import lucid
 import lucid.nn.functional as F
 from lucid import Tensor, nn, optim
 
-ACROSS = 16  # digits in a row of the picture
+ACROSS = 10  # digits in a row of the picture
 
 
 class VAE(nn.Module):
@@ -77,9 +77,9 @@ def save_picture(path: Path, model: VAE, originals: np.ndarray) -> None:
         walk = np.stack([np.interp(at, np.arange(len(stops)), axis) for axis in stops.T], axis=1)
         walk = walk.astype(np.float32)
         drawn = [model.decode(z).numpy() for z in (codes, lucid.randn(codes.shape), Tensor(walk))]
-    rows = [np.concatenate(list(images[:, 0]), axis=1) for images in (originals, *drawn)]
-    picture = np.concatenate(rows).repeat(2, axis=0).repeat(2, axis=1)
-    imsave(path, picture, cmap="gray", vmin=0, vmax=1)
+    titles = "original", "rebuilt", "drawn", "a walk"
+    rows = dict(zip(titles, (originals, *drawn), strict=True))
+    show_rows(rows, columns=ACROSS, black=0).savefig(path)
 
 
 def main() -> None:
