@@ -113,17 +113,21 @@ class Generator:
         return Tensor._wrap(jax.device_put(host.reshape(shape), next(bound, None)))
 
     def _move(self, following: Array) -> None:
-        if isinstance(following, jax.core.Tracer) and self._state._cell()._born is None:
-            raise JitError(
-                "random numbers inside jax.jit, jax.grad or jax.vmap: the generator would keep a "
-                "traced state. Use lucid.jit, or a Module in evaluation mode."
-            )
+        if isinstance(following, jax.core.Tracer):
+            from lucid._core.nested import kept_by_a_trace  # not needed before something is traced
+
+            if not kept_by_a_trace(self._state):
+                raise JitError(
+                    "random numbers inside jax.jit, jax.grad or jax.vmap: the generator would keep "
+                    "a traced state. Use lucid.jit, or a Module in evaluation mode."
+                )
         self._state.data = following
 
     def _go_to(self, words: np.ndarray[Any, Any]) -> None:
         """Set the position, which stays where it lies, on a mesh for example."""
         old = self._state.data
-        place = getattr(old, "sharding", None) if getattr(old, "committed", False) else None
+        lies = not isinstance(old, jax.core.Tracer) and getattr(old, "committed", False)
+        place = old.sharding if lies else None
         self._state.data = spread.put("position of a generator", words, place)
 
     def state_dict(self) -> dict[str, Any]:

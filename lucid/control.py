@@ -3,12 +3,14 @@
 The functions are written as any other: they read and change Parameters, Buffers, gradients,
 optimizers and random generators of the code around them. Inside `lucid.jit`, `lucid.func` and
 JAX's transformations each call is one operation. Eagerly it is the Python call, loop or branch
-that it stands for, with the same results.
+that it stands for, with the same results. What a function is given is the end of its graph:
+`autograd.grad` inside it goes no further back.
 """
 
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -19,8 +21,9 @@ from lucid._core import tree
 from lucid._core.arrays import staged
 from lucid._core.errors import JitError, definition
 from lucid._core.mode import no_grad, state
-from lucid._core.nested import Piece, State, as_tensor, check_arguments, is_data
+from lucid._core.nested import Piece, State, as_tensor, is_data
 from lucid._core.tensor import Tensor
+from lucid._core.trace import same
 from lucid._core.typing import Array
 from lucid.ops.shape import stack
 
@@ -42,7 +45,7 @@ def checkpoint(fn: Callable[..., R], *args: Any, **kwargs: Any) -> R:
         args: its arguments; so are `kwargs`.
 
     Raises:
-        JitError: `fn` calls `backward`, or changes an argument in place.
+        JitError: `fn` calls `backward`, changes an argument in place, or has a hook inside.
 
     >>> block = nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 4))
     >>> @lucid.jit
@@ -55,16 +58,18 @@ def checkpoint(fn: Callable[..., R], *args: Any, **kwargs: Any) -> R:
     """
     if not _traced((args, kwargs)):
         return fn(*args, **kwargs)
-    piece = Piece(lambda args, kwargs: fn(*args, **kwargs), args, kwargs)
-    check_arguments("checkpoint", fn, piece)
+    piece = Piece(fn, args, kwargs, call=lambda args, kwargs: fn(*args, **kwargs))
+    piece.check_unchanged("checkpoint")
+    piece.check_unreached("checkpoint")
     around = State(piece)
+    around.check_apart("checkpoint", fn, piece.operands)
     if around.graded or around.cleared:
         raise JitError(
             f"checkpoint: {definition(fn)} calls backward or sets a gradient, which would happen "
             "once more in the backward pass. Call backward outside."
         )
     pure = jax.checkpoint(functools.partial(around.call, piece))
-    result: R = piece.put_together(around.run("checkpoint", pure, piece.live, piece.operands))
+    result: R = piece.put_together(around.run("checkpoint", pure, any(piece.lives), piece.operands))
     return result
 
 
@@ -92,6 +97,8 @@ def scan(
     Raises:
         ValueError: lengths differ, or there is none; `fn` returns no pair, or a carry of another
             structure, shape or dtype.
+        TypeError: `length` is no integer.
+        JitError: a backward inside `fn` reaches the carry or a part of `xs`.
 
     Gradients of a batch, a quarter at a time:
 
@@ -125,7 +132,8 @@ def scan(
         return following, [as_tensor(y) for y in ys], y_structure
 
     if turns and not _traced((carry, xs)):
-        values: Sequence[Tensor] = start
+        # Other Tensors than the caller's, which a change in place would change.
+        values: Sequence[Tensor] = [x.clone() if x.requires_grad else x.detach() for x in start]
         columns: list[list[Tensor]] = []
         y_structure: Any = None
         for i in range(turns):
@@ -142,9 +150,20 @@ def scan(
         following, ys, form = turn(values, row)
         return following, ys
 
-    piece = Piece(body, start, tree.unflatten(row_structure, [_row_of(row) for row in rows]))
-    around = State(piece)
-    n = len(start)
+    row = tree.unflatten(row_structure, [_like(x, x.shape[1:], x.requires_grad) for x in rows])
+    piece, n = Piece(fn, start, row, call=body), len(start)
+    if not turns:  # it was only asked for the form of its results
+        ys = [Tensor(jax.numpy.zeros((0, *kind.shape), kind.dtype)) for kind in piece.kinds[n:]]
+        return tree.unflatten(structure, start), tree.unflatten(form, ys)
+    around = State(piece, repeats=True)
+    lives = [x.requires_grad for x in start]
+    # A later turn may get a carry with a graph; a backward that goes there must be seen.
+    while around.graded and (found := [*map(operator.or_, lives, piece.lives[:n])]) != lives:
+        lives = found
+        later = [_like(x, x.shape, live) for x, live in zip(start, lives, strict=True)]
+        piece = Piece(fn, later, row, call=body)
+    piece.check_unreached("scan")
+    around.check_apart("scan", fn, rows)
 
     def pure(data: Sequence[Array], grads: Sequence[Array], args: Sequence[Array]) -> Any:
         def step(before: Any, row: Any) -> Any:
@@ -158,7 +177,7 @@ def scan(
         (written, grads, values), ys = jax.lax.scan(step, first, [*args[n:]], turns)
         return [*values, *ys], written, grads
 
-    results = around.run("scan", pure, piece.live, [*start, *rows])
+    results = around.run("scan", pure, any(piece.lives), [*start, *rows])
     return tree.unflatten(structure, results[:n]), tree.unflatten(form, results[n:])
 
 
@@ -174,7 +193,8 @@ def cond(pred: Any, true_fn: Callable[..., R], false_fn: Callable[..., R], *args
 
     Raises:
         ValueError: `pred` has several elements, or the results have different forms.
-        JitError: inside `lucid.jit`, a function changes an argument in place.
+        JitError: inside `lucid.jit`, a function changes an argument in place, calls a backward that
+            reaches one, or leaves a gradient where the other leaves none.
 
     >>> @lucid.jit
     ... def halved_if_large(x):
@@ -187,23 +207,25 @@ def cond(pred: Any, true_fn: Callable[..., R], false_fn: Callable[..., R], *args
         raise ValueError(f"cond: pred must have one element, got shape {shape}.")
     if not is_data(pred) or not _traced((pred, args)):
         return true_fn(*args) if pred else false_fn(*args)
-    pieces = Piece(true_fn, *args), Piece(false_fn, *args)
-    for piece in pieces:
-        check_arguments("cond", piece.fn, piece)
+    pieces = [Piece(fn, *args, numbers=True) for fn in (true_fn, false_fn)]
     forms = [(piece.result, [(k.shape, k.dtype) for k in piece.kinds]) for piece in pieces]
-    if forms[0] != forms[1]:
+    if forms[0] != forms[1] or not same(pieces[0].constants, pieces[1].constants):
         raise ValueError(
             "cond: the results of both functions must have one structure, with equal shapes and "
             f"dtypes, got {_described(pieces[0])} and {_described(pieces[1])}."
         )
     around = State(*pieces)
+    for piece in pieces:
+        piece.check_unchanged("cond")
+        piece.check_unreached("cond")
+        around.check_apart("cond", piece.fn, piece.operands)
 
     def pure(data: Sequence[Array], grads: Sequence[Array], args: Sequence[Array]) -> Any:
         branches = [functools.partial(around.call, piece) for piece in pieces]
         holds, *rest = args
         return jax.lax.cond(holds.reshape(()).astype(bool), *branches, data, grads, rest)
 
-    live = any(piece.live for piece in pieces)
+    live = any(any(piece.lives) for piece in pieces)
     operands = [as_tensor(pred), *pieces[0].operands]
     result: R = pieces[0].put_together(around.run("cond", pure, live, operands))
     return result
@@ -218,13 +240,14 @@ def while_loop(
 
     Args:
         cond_fn: whether to go on: a Tensor with one element; it changes no state.
-        body_fn: the next carry; it may change state.
+        body_fn: the next carry; it may change state. A gradient that is None before the loop begins
+            as zeros.
         carry: what the loop begins with: Tensors, arrays and numbers, in any nesting.
 
     Raises:
         ValueError: `cond_fn` returns something else, or `body_fn` a carry of another structure,
             shape or dtype.
-        JitError: `cond_fn` changes state.
+        JitError: `cond_fn` changes state; or the body sets a gradient to None that is there before.
 
     >>> @lucid.jit
     ... def power_of_two_above(x):
@@ -233,7 +256,7 @@ def while_loop(
     Tensor(32.)
     """
     leaves, structure = tree.flatten(carry)
-    start = [as_tensor(leaf) for leaf in leaves]
+    start = [as_tensor(leaf).detach() for leaf in leaves]
     kinds = [(x.shape, x.dtype) for x in start]
 
     def goes_on(values: Sequence[Tensor]) -> Tensor:
@@ -251,17 +274,19 @@ def while_loop(
 
     with no_grad():
         if not _traced(carry):
-            values: Sequence[Tensor] = [x.detach() for x in start]
+            values: Sequence[Tensor] = start
             while goes_on(values):
                 values = body(values)
-            return tree.unflatten(structure, list(values))
-        test, piece = Piece(goes_on, start), Piece(body, start)
-        if State(test).written:
+            return tree.unflatten(structure, [x.detach() for x in values])
+        test, piece = Piece(cond_fn, start, call=goes_on), Piece(body_fn, start, call=body)
+        tested = State(test)
+        if tested.written or tested.graded or tested.cleared:
             raise JitError(
                 f"while_loop: {definition(cond_fn)} changes a Tensor from outside; only the body "
                 "may change state."
             )
-        around = State(test, piece)
+        piece.check_unreached("while_loop")
+        around = State(test, piece, repeats=True)
 
         def pure(*state: Sequence[Array]) -> Any:
             data, grads, args = jax.lax.stop_gradient(state)
@@ -300,12 +325,14 @@ def _traced(args: Any) -> bool:
 
 
 def _turns(xs: Any, length: int | None) -> int:
+    if length is not None and (isinstance(length, bool) or not hasattr(length, "__index__")):
+        raise TypeError(f"scan: length must be an integer, got {length!r}.")
     leaves = tree.flatten(xs)[0]
     shapes = [tuple(np.shape(x._cell()._data if isinstance(x, Tensor) else x)) for x in leaves]
     lengths = {shape[:1] for shape in shapes}
     if length is not None:
-        lengths.add((length,))
-    if len(lengths) != 1 or () in lengths:
+        lengths.add((operator.index(length),))
+    if len(lengths) != 1 or () in lengths or min(lengths) < (0,):
         what = f"xs of shapes {shapes}" if shapes else "no xs"
         raise ValueError(
             "scan: there must be one number of turns: the length of the first axes of xs, or "
@@ -314,12 +341,11 @@ def _turns(xs: Any, length: int | None) -> int:
     return int(lengths.pop()[0])
 
 
-def _row_of(x: Tensor) -> Tensor:
-    """A Tensor like one row of another, to trace a function with."""
-    cell = x._cell()
-    row = Tensor._wrap(jax.lax.empty(cell._data.shape[1:], cell._data.dtype))
-    row._requires_grad = cell._requires_grad
-    return row
+def _like(x: Tensor, shape: Sequence[int], requires_grad: bool) -> Tensor:
+    """A Tensor to trace a function with, of the dtype of another."""
+    tensor = Tensor._wrap(jax.lax.empty(shape, x.dtype))
+    tensor._requires_grad = requires_grad
+    return tensor
 
 
 def _same_form(
@@ -334,7 +360,10 @@ def _same_form(
         )
     tensors = []
     for path, (shape, dtype), leaf in zip(tree.paths(structure), kinds, leaves, strict=True):
-        y = as_tensor(np.asarray(leaf, dtype) if isinstance(leaf, (bool, int, float)) else leaf)
+        is_number = isinstance(leaf, (bool, int, float))
+        if is_number and jax.numpy.result_type(leaf, dtype) == dtype:  # and so keeps its value
+            leaf = np.asarray(leaf, dtype)
+        y = as_tensor(leaf)
         if (y.shape, y.dtype) != (shape, dtype):
             raise ValueError(
                 f"{call}: carry{path} must keep its shape and dtype, {dtype}{[*shape]}; the "
@@ -355,7 +384,8 @@ def _check_kept(call: str, before: Sequence[Array], after: Sequence[Array]) -> N
 
 def _described(piece: Piece) -> str:
     kinds = [f"{kind.dtype}{[*kind.shape]}" for kind in piece.kinds]
-    return f"{piece.result.treedef} of {', '.join(kinds) or 'nothing'}"
+    constants = [repr(constant) for constant in piece.constants if constant is not None]
+    return f"{piece.result.treedef} of {', '.join(kinds + constants) or 'nothing'}"
 
 
 def _shown(value: Any) -> str:

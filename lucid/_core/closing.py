@@ -15,7 +15,7 @@ from lucid._core.mode import in_modes, modes, state
 from lucid._core.stand_in import StandIn, opaque
 from lucid._core.tape import Node
 from lucid._core.tensor import Tensor
-from lucid._core.trace import Capture, Substitution, Values
+from lucid._core.trace import Capture, Substitution, Values, heard
 from lucid._core.tree import Static
 from lucid._core.typing import Array
 from lucid._core.variable import Variable
@@ -204,7 +204,7 @@ class Closure:
                 node = leaf._node
                 live = node is not None and node.arrays is not None
                 self.outputs.append(Output("live" if live else "tensor"))
-                found.append(leaf._data)
+                found.append(heard(self.fn, leaf) if live else leaf._data)
             elif isinstance(leaf, jax.core.Tracer):
                 self.outputs.append(Output("array"))
                 found.append(leaf)

@@ -17,7 +17,7 @@ from lucid._core.mode import in_modes, modes, state
 from lucid._core.op import Op
 from lucid._core.stand_in import StandIn, check_tensor, opaque
 from lucid._core.tensor import Tensor
-from lucid._core.trace import Substitution, off_tape_unrecorded
+from lucid._core.trace import Substitution, heard, off_tape_unrecorded
 from lucid._core.typing import Array
 from lucid._core.variable import Variable
 
@@ -83,6 +83,18 @@ class Nested(Substitution):
         return tensor
 
 
+def kept_by_a_trace(tensor: Variable) -> bool:
+    """Whether what is written to a Tensor is the business of the program that is being traced."""
+    trace: Any = state.trace
+    while isinstance(trace, Nested):  # which hands it on
+        if tensor._born is trace:
+            return True
+        trace = trace.outer
+    return tensor._born is not None or (
+        trace is not None and trace.stand_in(tensor)._born is not None
+    )
+
+
 def _grad_of(cell: Any) -> Array | None:
     """The gradient that a cell holds; its program does not take this for reading it."""
     gradient = cell.gradient if isinstance(cell, StandIn) else cell._grad
@@ -104,14 +116,24 @@ class Piece:
 
     Args:
         fn: the user's function.
-        args: its arguments; Tensors and arrays among their leaves are data.
+        args: the arguments; Tensors and arrays among their leaves are data.
+        call: what is called with them, if it is another function, which calls `fn`.
+        numbers: whether numbers among its results are data too.
 
     Raises:
         JitError: the function does what only its trace would see.
     """
 
-    def __init__(self, fn: Callable[..., Any], *args: Any) -> None:
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        *args: Any,
+        call: Callable[..., Any] | None = None,
+        numbers: bool = False,
+    ) -> None:
         self.fn = fn
+        self._call = call or fn
+        self._numbers = numbers
         leaves, self._structure = tree.flatten(list(args))
         self._leaves = [None if is_data(leaf) else leaf for leaf in leaves]
         self._data = [i for i, leaf in enumerate(leaves) if is_data(leaf)]
@@ -119,10 +141,11 @@ class Piece:
         self._wanted = [operand.requires_grad for operand in self.operands]
         self._modes = modes()
         self.records = state.grad_enabled
-        self._constants: list[Any] = []  # by leaf of the result: what is no data
+        self.constants: list[Any] = []  # by leaf of the result: what is no data
         self.result: Any = None  # the structure of the result
-        self.live = False  # whether the result has a graph inside the function
+        self.lives: list[bool] = []  # by array of the result: whether it has a graph inside
         self.changed = False  # whether an argument is changed in place
+        self.reached = False  # whether a backward inside gives an argument a gradient
         found = Nested(self.records)
         arrays = [operand._cell()._data for operand in self.operands]
         self.kinds = jax.eval_shape(lambda *values: self._trace(found, values), *arrays)
@@ -136,64 +159,103 @@ class Piece:
             for i, array, wanted in zip(self._data, arrays, self._wanted, strict=True):
                 given[i] = tensor = Tensor._wrap(array)
                 tensor._requires_grad = wanted
-            leaves, self.result = tree.flatten(self.fn(*tree.unflatten(self._structure, given)))
+            leaves, self.result = tree.flatten(self._call(*tree.unflatten(self._structure, given)))
             self.changed = any(
                 given[i]._data is not array for i, array in zip(self._data, arrays, strict=True)
             )
+            self.reached = any(given[i]._gradient is not None for i in self._data)
+            if self._numbers:
+                leaves = [as_tensor(x) if isinstance(x, (bool, int, float)) else x for x in leaves]
             cells = [leaf._cell() if isinstance(leaf, Variable) else leaf for leaf in leaves]
-            self._constants = [None if is_data(cell) else cell for cell in cells]
+            self.constants = [None if is_data(cell) else cell for cell in cells]
             self._is_data = [is_data(cell) for cell in cells]
-            self.live = any(isinstance(c, Variable) and c._requires_grad for c in cells)
             for stand_in in nested.stand_ins.values():
                 check_tensor(self.fn, stand_in)
             found = [cell for cell in cells if is_data(cell)]
-            return [x._data if isinstance(x, Variable) else jnp.asarray(x) for x in found]
+            self.lives = [isinstance(x, Variable) and x._requires_grad for x in found]
+            return [heard(self.fn, x) if isinstance(x, Variable) else jnp.asarray(x) for x in found]
+
+    def check_unchanged(self, call: str) -> None:
+        """Refuse a change in place of an argument, which the caller's Tensor would not see."""
+        if self.changed:
+            raise JitError(
+                f"{call}: {definition(self.fn)} changes an argument in place, which the Tensor "
+                "that it was given would not see. Return the new value."
+            )
+
+    def check_unreached(self, call: str) -> None:
+        """Refuse a backward that gives an argument a gradient, which would be lost with it."""
+        if self.reached:
+            raise JitError(
+                f"{call}: a backward inside {definition(self.fn)} reaches an argument, whose "
+                "gradient would be lost. Detach it, or return the loss and call backward outside."
+            )
 
     def put_together(self, leaves: Sequence[Any]) -> Any:
         """The result, from what takes the place of its arrays."""
         source = iter(leaves)
         whole = [
             next(source) if data else constant
-            for data, constant in zip(self._is_data, self._constants, strict=True)
+            for data, constant in zip(self._is_data, self.constants, strict=True)
         ]
         return tree.unflatten(self.result, whole)
-
-
-def check_arguments(call: str, fn: Callable[..., Any], piece: Piece) -> None:
-    """Refuse a change in place of an argument, which the caller's Tensor would not see."""
-    if piece.changed:
-        raise JitError(
-            f"{call}: {definition(fn)} changes an argument in place, which the Tensor that it was "
-            "given would not see. Return the new value."
-        )
 
 
 class State:
     """All that some pieces touch, in the program around them.
 
+    Args:
+        pieces: of which one runs, or some in turns.
+        repeats: whether one may run again after itself; then gradients that are None before begin
+            as zeros.
+
     Raises:
-        JitError: one of them reads a gradient that it gives up in the end, so that a next call of
-            it would find none.
+        JitError: there would be a gradient in one case and none in another; or a piece that
+            repeats reads one that it gives up in the end, so that it would find none again.
     """
 
-    def __init__(self, *pieces: Piece) -> None:
+    def __init__(self, *pieces: Piece, repeats: bool = False) -> None:
         tensors = {id(t): t for piece in pieces for t in piece.tensors}
         self.tensors = list(tensors.values())
         self.cells: list[Any] = [t._cell() for t in self.tensors]
         met = [[p.touched[key] for p in pieces if key in p.touched] for key in tensors]
         self.written = [i for i, found in enumerate(met) if any(s.data_written for s in found)]
-        graded = [i for i, found in enumerate(met) if any(s.grad_written for s in found)]
-        self.graded = [i for i in graded if any(s.gradient is not None for s in met[i])]
-        self.cleared = [i for i in graded if i not in self.graded]
-        read = [any(s.grad_read for s in found) for found in met]
-        self._before = [c._grad if r else None for c, r in zip(self.cells, read, strict=True)]
-        for i in self.cleared:
-            if self._before[i] is not None:
+        self.graded: list[int] = []  # those that have a gradient afterwards
+        self.cleared: list[int] = []  # those whose gradient is None afterwards
+        self._before: list[Tensor | None] = []
+        for i, (cell, found) in enumerate(zip(self.cells, met, strict=True)):
+            setting = [s for s in found if s.grad_written]
+            may_stay = 0 < len(setting) < len(pieces)
+            read = may_stay or any(s.grad_read for s in found)
+            before = cell._grad if read else None
+            self._before.append(before)
+            after = {s.gradient is not None for s in setting}
+            if may_stay and not (repeats and before is None):
+                after.add(before is not None)
+            if len(after) > 1:
                 raise JitError(
-                    f"{met[i][0].place}: the gradient of a Tensor of shape "
-                    f"{self.cells[i]._data.shape} is read and then set to None. Set it to None "
-                    "before."
+                    f"{setting[0].place}: the gradient of a Tensor of shape {cell._data.shape} "
+                    "would be None in one case and a Tensor in another, and a program has one form "
+                    "for both. Set it before, for example by `p.grad = lucid.zeros_like(p)`."
                 )
+            if after == {True}:
+                self.graded.append(i)
+            elif after:
+                self.cleared.append(i)
+                if repeats and before is not None:
+                    raise JitError(
+                        f"{setting[0].place}: the gradient of a Tensor of shape "
+                        f"{cell._data.shape} is read and then set to None. Set it to None before."
+                    )
+
+    def check_apart(self, call: str, fn: Callable[..., Any], operands: Sequence[Variable]) -> None:
+        """Refuse a change of a Tensor that is an argument as well, which would not see it."""
+        written = {id(self.cells[i]) for i in self.written}
+        if any(id(operand._cell()) in written for operand in operands):
+            raise JitError(
+                f"{call}: {definition(fn)} changes a Tensor from outside that is an argument as "
+                "well, which would not see the change. Leave the argument out."
+            )
 
     def run(
         self, name: str, pure: Callable[..., Any], recorded: bool, operands: Sequence[Tensor]

@@ -208,6 +208,11 @@ def reachable(roots: Sequence[Edge]) -> list[Node]:
     return nodes
 
 
+def observed(roots: Sequence[Edge]) -> bool:
+    """Whether a hook, or a Tensor that keeps its gradient, waits behind `roots`."""
+    return any(node.observers is not None for node in reachable(roots))
+
+
 _order = operator.attrgetter("order")
 
 

@@ -8,6 +8,7 @@ and there is nothing to put back when the function raises.
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,7 @@ from lucid._core.errors import JitError, Place, definition, user_line, user_plac
 from lucid._core.mode import off_tape, state
 from lucid._core.op import Op
 from lucid._core.stand_in import StandIn, check_tensor, opaque
+from lucid._core.tape import observed
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Array
 from lucid._core.variable import Variable
@@ -128,6 +130,28 @@ def off_tape_unrecorded(execute: Callable[..., Any], cuts: bool) -> Callable[...
     if state.grad_enabled or not cuts:
         return execute
     return lambda *inputs: jax.tree.map(jax.lax.stop_gradient, execute(*inputs))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _not_to_differentiate(array: Array, what: str) -> Array:
+    return array
+
+
+@_not_to_differentiate.defjvp
+def _refuse_to_differentiate(what: str, primals: Any, tangents: Any) -> Any:
+    raise JitError(
+        f"{what}: backward from outside would pass by a hook, or a Tensor that keeps its gradient, "
+        "inside. Call backward inside, or register the hook outside."
+    )
+
+
+def heard(fn: Callable[..., Any], tensor: Variable) -> Array:
+    """The array of a result of `fn`, which JAX may differentiate only if no hook inside waits."""
+    edge = tensor._edge()
+    if edge is None or not observed([edge]):
+        return tensor._data
+    result: Array = _not_to_differentiate(tensor._data, definition(fn))
+    return result
 
 
 class Capture(Substitution):
