@@ -460,3 +460,13 @@ def test_an_error_of_the_user_alone_keeps_its_lines():
     before = caught.value.__traceback__
     shorten(caught.value)
     assert caught.value.__traceback__ is before
+
+
+def test_errors_that_are_each_others_cause_are_shown_too():
+    with pytest.raises(ValueError) as caught:
+        try:
+            lucid.ones(2, 3) @ lucid.ones(2, 3)
+        except ValueError as error:
+            raise error from error
+    shorten(caught.value)
+    assert caught.value.__cause__ is caught.value

@@ -259,7 +259,8 @@ class set_grad_enabled(Mode):
         return self  # the mode was set by the call itself
 
     def __call__(self, func: _F) -> _F:
-        super().__exit__()  # a decorator is for the function's calls only
+        if self._previous:  # a decorator is for the calls of its functions only
+            super().__exit__()
         return super().__call__(func)
 
 

@@ -24,7 +24,9 @@ def shorten(error: BaseException) -> None:
     if not any(_file(entry).startswith(_LUCID) for entry in _entries(error.__traceback__)):
         return
     shown: BaseException | None = error
-    while shown is not None:
+    seen: set[int] = set()
+    while shown is not None and id(shown) not in seen:
+        seen.add(id(shown))
         entries = _entries(shown.__traceback__)
         kept = [e for e in entries[:-1] if not _inside(e)] + entries[-1:]
         traceback: TracebackType | None = None

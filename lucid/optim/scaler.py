@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -25,8 +26,8 @@ _NUMBERS = {
     "scale": (np.float32, 0, math.inf),
     "growth_factor": (np.float32, 1, math.inf),
     "backoff_factor": (np.float32, 0, 1),
-    "growth_interval": (np.int32, 0, math.inf),
-    "_growth_tracker": (np.int32, -1, math.inf),
+    "growth_interval": (np.int32, 0, 2**31),
+    "_growth_tracker": (np.int32, -1, 2**31),
 }
 
 
@@ -70,7 +71,7 @@ class GradScaler:
         growth_interval: int = 2000,
     ) -> None:
         values = (init_scale, growth_factor, backoff_factor, growth_interval, 0)
-        arrays, problems = _read(dict(zip(_NUMBERS, values, strict=True)))
+        arrays, problems = _read(dict(zip(_NUMBERS, values, strict=True)), {"scale": "init_scale"})
         if problems:
             raise ValueError(f"GradScaler: {'; '.join(problems)}.")
         self._numbers = {name: Tensor(array) for name, array in arrays.items()}
@@ -78,7 +79,13 @@ class GradScaler:
         self._stages: dict[Optimizer, Tensor] = {}
 
     def scale(self, loss: Tensor) -> Tensor:
-        """The loss times the scale."""
+        """The loss times the scale.
+
+        Raises:
+            TypeError: the loss is no Tensor.
+        """
+        if not isinstance(loss, Tensor):
+            raise TypeError(f"GradScaler.scale: a Tensor is needed, got {type(loss).__name__}.")
         return loss * self._numbers["scale"]
 
     def get_scale(self) -> float:
@@ -92,10 +99,16 @@ class GradScaler:
 
         Raises:
             TypeError: `optimizer` is none.
+            ValueError: a gradient has the dtype float16, in which it would vanish again.
         """
         stage = self._stage(optimizer)
         given = [param for group in optimizer.param_groups for param in group["params"]]
         params = [param for param in given if param.grad is not None]
+        if any(param.dtype == np.float16 for param in params):
+            raise ValueError(
+                "GradScaler: a gradient in float16 vanishes again when it is divided by the scale. "
+                "Keep Parameters in float32, and compute the loss under lucid.autocast."
+            )
         scale, overflow = self._numbers["scale"]._cell(), self._overflow._cell()
         grads, *flags = _unscaled(
             [param.grad._cell()._data for param in params],
@@ -111,8 +124,11 @@ class GradScaler:
     def step(self, optimizer: Optimizer) -> None:
         """`optimizer.step()` with unscaled gradients, or nothing if one of them is not finite.
 
+        Afterwards the gradients are no longer scaled: a next step needs a backward of its own.
+
         Raises:
             TypeError: `optimizer` is none.
+            ValueError: a gradient has the dtype float16.
         """
         self.unscale_(optimizer)
         stage = self._stages[optimizer]._cell()
@@ -143,7 +159,10 @@ class GradScaler:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over what `state_dict` returned; that of PyTorch's GradScaler will do.
 
+        An overflow since the last update is forgotten.
+
         Raises:
+            TypeError: `state_dict` is none.
             ValueError: a number is missing or out of its range. Nothing was changed.
 
         >>> scaler = lucid.optim.GradScaler()
@@ -151,6 +170,11 @@ class GradScaler:
         >>> scaler.get_scale()
         8.0
         """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(
+                f"load_state_dict: what state_dict returned is needed, got "
+                f"{type(state_dict).__name__}."
+            )
         missing = [f'"{name}" is missing' for name in _NUMBERS if name not in state_dict]
         arrays, problems = ({}, missing) if missing else _read(state_dict)
         if problems:
@@ -159,6 +183,8 @@ class GradScaler:
             )
         for name, array in arrays.items():
             self._numbers[name].data = array
+        for tensor in (self._overflow, *self._stages.values()):
+            tensor.data = jnp.zeros_like(tensor.data)
 
     def _stage(self, optimizer: Optimizer) -> Tensor:
         if not isinstance(optimizer, Optimizer):
@@ -172,18 +198,32 @@ class GradScaler:
         return f"GradScaler({', '.join(f'{k}={v}' for k, v in self.state_dict().items())})"
 
 
-def _read(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The numbers as arrays, and what is wrong with them."""
+def _read(
+    values: Mapping[str, Any], called: Mapping[str, str] = MappingProxyType({})
+) -> tuple[dict[str, Any], list[str]]:
+    """The numbers as arrays, and what is wrong with those that the caller knows by other names."""
     arrays, problems = {}, []
     for name, (dtype, low, high) in _NUMBERS.items():
-        value = values[name].item() if hasattr(values[name], "item") else values[name]
-        if is_number(value) and low < value < high and (dtype is np.float32 or value == int(value)):
+        value = values[name]
+        if hasattr(value, "item") and np.size(value) == 1:
+            value = value.item()
+        if _lies_between(value, dtype, low, high):
             arrays[name] = np.array(value, dtype)
         else:
             kind = "a number" if dtype is np.float32 else "a whole number"
             limit = f" and below {high}" if high < math.inf else ", finite"
-            problems.append(f"{name} must be {kind} above {low}{limit}, got {value!r}")
+            what = f"{called.get(name, name)} must be {kind} above {low}{limit}"
+            problems.append(f"{what}, got {value!r}")
     return arrays, problems
+
+
+def _lies_between(value: Any, dtype: type, low: float, high: float) -> bool:
+    """Whether a number fits, also once it is rounded to its dtype."""
+    if not is_number(value) or not low < value < high:
+        return False
+    with np.errstate(over="ignore"):
+        rounded = dtype(value)
+    return bool(low < rounded < high and (dtype is np.float32 or rounded == value))
 
 
 @jax.jit

@@ -75,6 +75,10 @@ def test_set_grad_enabled():
     assert not plain().requires_grad
     assert not plain().requires_grad
     assert lucid.grad_enabled()
+    unrecorded = lucid.set_grad_enabled(False)
+    functions = [unrecorded(lambda: x * 2), unrecorded(lambda: x * 3)]
+    assert lucid.grad_enabled()
+    assert not any(function().requires_grad for function in functions)
 
 
 def test_one_grad_mode_object_is_reusable():

@@ -161,32 +161,64 @@ def test_loading_costs_no_compilation_and_changes_what_a_program_does():
 
 
 WRONG = {
-    "init_scale": (0.0, "scale must be a number above 0, finite, got 0.0"),
-    "growth_factor": (1.0, "growth_factor must be a number above 1, finite, got 1.0"),
-    "backoff_factor": (1.0, "backoff_factor must be a number above 0 and below 1, got 1.0"),
+    "init_scale": ("scale must be a number above 0, finite", [0.0, np.inf, 1e39, 1e-50, "2"]),
+    "growth_factor": ("growth_factor must be a number above 1, finite", [1.0, 1 + 1e-12]),
+    "backoff_factor": ("backoff_factor must be a number above 0 and below 1", [1.0, 1 - 1e-12]),
     "growth_interval": (
-        1.5,
-        "growth_interval must be a whole number above 0, finite, got 1.5",
+        "growth_interval must be a whole number above 0 and below 2147483648", [0, 1.5, 2**40],
     ),
-}
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", WRONG)
-def test_numbers_out_of_range(name):
-    value, text = WRONG[name]
-    with pytest.raises(ValueError, match=f"^GradScaler: {re.escape(text)}.$"):
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, (_, values) in WRONG.items() for value in values]
+)
+def test_numbers_out_of_range(name, value):
+    text = f"{re.escape(WRONG[name][0])}, got {re.escape(repr(value))}"
+    argument = "init_" if name == "init_scale" else ""
+    with pytest.raises(ValueError, match=rf"^GradScaler: {argument}{text}\.$"):
         optim.GradScaler(**{name: value})
     scaler = optim.GradScaler()
     before = scaler.state_dict()
-    with pytest.raises(ValueError, match=f"^load_state_dict: {re.escape(text)}. This GradScaler"):
+    with pytest.raises(ValueError, match=rf"^load_state_dict: {text}\. This GradScaler"):
         scaler.load_state_dict({**before, name.removeprefix("init_"): value})
     assert scaler.state_dict() == before
+
+
+def test_a_loaded_state_has_seen_no_overflow():
+    weight = nn.Parameter([1.0])
+    optimizer, scaler = optim.SGD([weight], lr=0.0), optim.GradScaler()
+    scaler.scale((weight * np.nan).sum()).backward()
+    scaler.unscale_(optimizer)
+    scaler.load_state_dict(optim.GradScaler(init_scale=8.0).state_dict())
+    optimizer.zero_grad()
+    scaler.scale(weight.sum()).backward()
+    scaler.step(optimizer)
+    scaler.update()
+    assert (weight.grad.item(), scaler.get_scale()) == (1.0, 8.0)
+
+
+def test_gradients_in_float16_are_refused():
+    weight = nn.Parameter(Tensor([1.0], dtype="float16"))
+    optimizer, scaler = optim.SGD([weight], lr=1.0), optim.GradScaler(init_scale=4.0)
+    scaler.scale(weight.sum()).backward()
+    with pytest.raises(ValueError, match=r"a gradient in float16 vanishes again .*autocast"):
+        scaler.step(optimizer)
+    assert (weight.item(), weight.grad.item()) == (1.0, 4.0)
 
 
 def test_other_mistakes():
     scaler = optim.GradScaler()
     with pytest.raises(ValueError, match=r'^load_state_dict: "scale" is missing; "growth_factor"'):
         scaler.load_state_dict({})
+    with pytest.raises(
+        TypeError, match=r"^load_state_dict: what state_dict returned is needed, got"
+    ):
+        scaler.load_state_dict(None)
+    with pytest.raises(ValueError, match="scale must be a number above 0, finite, got array"):
+        scaler.load_state_dict({**scaler.state_dict(), "scale": np.ones(3)})
+    with pytest.raises(TypeError, match=r"^GradScaler\.scale: a Tensor is needed, got list\.$"):
+        scaler.scale([lucid.ones(1)])
     for call in (scaler.step, scaler.unscale_):
         with pytest.raises(TypeError, match=r"^GradScaler: an Optimizer is needed, got Linear\.$"):
             call(nn.Linear(1, 1))
