@@ -29,6 +29,7 @@ from lucid.random import default_generator
 # What processes tell each other; a reason follows the last, and the connection ends with a death.
 _BEAT, _BYE, _FAILED, _GONE = b".", b"b", b"!", b"-"
 _TOKEN, _HOST = 16, 253  # bytes: what shows that a process belongs here; the longest name of a host
+_HELLO = 5.0  # seconds in which one that connects says that it belongs here
 _GRACE = 1.0  # seconds in which the others hear why all end
 
 _errors: list[type[BaseException]] = []  # what ends this program
@@ -144,9 +145,10 @@ def _join(address: str | None, timeout: float) -> None:
         with server:
             while len(peers) < jax.process_count() - 1:
                 peer, _ = server.accept()
-                peer.settimeout(timeout)
-                hello = peer.recv(_TOKEN + 4, socket.MSG_WAITALL)
+                peer.settimeout(_HELLO)
+                hello = _received(peer, _TOKEN + 4, socket.MSG_WAITALL)
                 if hello[:_TOKEN] == token:
+                    peer.settimeout(timeout)
                     peers[peer] = int.from_bytes(hello[_TOKEN:])
                 else:  # a stranger
                     peer.close()
@@ -192,9 +194,9 @@ def _watch(peers: dict[socket.socket, int], timeout: float, ended: threading.Eve
                     _end(f"process {peers[other]} gave no sign of life for {timeout} s", peers)
 
 
-def _received(peer: socket.socket) -> bytes:
+def _received(peer: socket.socket, size: int = 4096, flags: int = 0) -> bytes:
     try:
-        return peer.recv(4096) or _GONE
+        return peer.recv(size, flags) or _GONE
     except OSError:
         return _GONE
 

@@ -11,6 +11,7 @@ import jax
 from lucid._core.flops import cost_of
 from lucid._core.jit import Jitted
 from lucid._core.mode import no_grad
+from lucid._core.nested import State
 from lucid._core.op import Op
 from lucid._core.tensor import Tensor
 from lucid._core.trace import Substitution
@@ -82,7 +83,7 @@ def summary(module: Module, *example: Any) -> Summary:
 
     The forward pass is traced, not run: nothing is computed, and buffers, the random generator and
     the mode stay as they are. Operations are counted one by one, before XLA fuses them; those of a
-    loop count once.
+    loop count once, and those of all branches.
 
     Args:
         module: the Module.
@@ -144,6 +145,7 @@ class _Recorder(Substitution):
         super().__init__()
         self._calls: list[_Call] = []
         self._entered: list[_Call] = []
+        self._counts = True
         with self.active(), no_grad():
             yield
 
@@ -161,13 +163,16 @@ class _Recorder(Substitution):
                 m.__dict__["_hooks"] = hooks
 
     def _returned(self, module: Module, args: Any, output: Any) -> None:
+        if not self._counts:
+            return
         leaves = jax.tree.leaves(output, is_leaf=lambda leaf: isinstance(leaf, Tensor))
         self._entered[-1].shapes = tuple(y.shape for y in leaves if isinstance(y, Tensor))
 
     @contextlib.contextmanager
     def entered(self, module: Any) -> Iterator[None]:
         call = _Call(module)
-        self._calls.append(call)
+        if self._counts:
+            self._calls.append(call)
         self._entered.append(call)
         try:
             with super().entered(module):
@@ -177,14 +182,29 @@ class _Recorder(Substitution):
 
     def enter(self, op: Op, inputs: Sequence[Any]) -> tuple[Callable[..., Any], Sequence[Any]]:
         execute, operands = super().enter(op, inputs)
+        if isinstance(op.source, State):
+            return self._uncounted(execute), operands
 
         def run(*arrays: Any) -> Any:
-            flops, bytes_accessed = self._cost(op, arrays)
-            self._entered[-1].flops += flops
-            self._entered[-1].bytes_accessed += bytes_accessed
+            if self._counts:
+                flops, bytes_accessed = self._cost(op, arrays)
+                self._entered[-1].flops += flops
+                self._entered[-1].bytes_accessed += bytes_accessed
             return execute(*arrays)
 
         return run, operands
+
+    def _uncounted(self, execute: Callable[..., Any]) -> Callable[..., Any]:
+        """A loop or branch whose operations were counted when it was traced for its state."""
+
+        def run(*arrays: Any) -> Any:
+            before, self._counts = self._counts, False
+            try:
+                return execute(*arrays)
+            finally:
+                self._counts = before
+
+        return run
 
     def _cost(self, op: Op, arrays: Sequence[Any]) -> tuple[float, float]:
         specs = tuple(

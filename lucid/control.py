@@ -318,6 +318,8 @@ def while_loop(
 
 def _traced(args: Any) -> bool:
     """Whether this is part of a program, and no eager call."""
+    if state.trace is not None and not state.trace.pieces:
+        return False
     leaves = [x._data if isinstance(x, Tensor) else x for x in tree.flatten(args)[0]]
     return (
         state.trace is not None or staged() or any(isinstance(x, jax.core.Tracer) for x in leaves)

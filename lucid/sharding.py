@@ -19,7 +19,7 @@ own part of a batch, `lucid.save` writes one file, and `whole` brings a Tensor's
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -73,14 +73,18 @@ def split(mesh: Mesh, *axes: str | None) -> NamedSharding:
         axes: for each axis of an array the axis of the mesh that splits it, or None.
 
     Raises:
-        ValueError: the mesh has no such axis.
+        ValueError: the mesh has no such axis, or one of them comes twice.
+        TypeError: `mesh` is none.
 
     >>> lucid.sharding.split(lucid.sharding.mesh(data=-1)).spec[0]
     'data'
     """
+    _check_mesh("split", mesh)
     unknown = [a for a in axes if a is not None and a not in mesh.axis_names]
     if unknown:
         raise ValueError(f"split: the mesh has the axes {mesh.axis_names}, not {unknown}.")
+    if not _differ(axes):
+        raise ValueError(f"split: each axis of the mesh splits one axis of an array, got {axes}.")
     return NamedSharding(mesh, PartitionSpec(*axes or mesh.axis_names[:1]))
 
 
@@ -126,16 +130,17 @@ def place(target: T, mesh: Mesh, rule: Rule | None = None) -> T:
     >>> model.weight.data.sharding.mesh.axis_names
     ('data',)
     """
-    if not isinstance(mesh, Mesh):
-        raise TypeError(f"place: a mesh is needed, got {type(mesh).__name__}.")
+    _check_mesh("place", mesh)
     places = []
     for name, tensor in _state_of(target):
         axes: Any = rule(name, tensor.shape, mesh) if rule else ()
         known = (None, *mesh.axis_names)
-        if not isinstance(axes, tuple) or any(axis not in known for axis in axes):
+        fits = isinstance(axes, tuple) and all(axis in known for axis in axes) and _differ(axes)
+        if not fits:
             raise ValueError(
                 f"place: a rule returns a tuple with one of the mesh's axes {mesh.axis_names} or "
-                f"None for each axis of a Tensor; got {axes!r} for {name}. Nothing was moved."
+                f"None for each axis of a Tensor, none twice; got {axes!r} for {name}. Nothing was "
+                "moved."
             )
         sharding = NamedSharding(mesh, PartitionSpec(*axes))
         spread.check_split(f"place: {name}, and nothing was moved", tensor.shape, sharding)
@@ -159,6 +164,16 @@ def whole(tensor: Tensor) -> np.ndarray[Any, Any]:
     [1.0, 1.0]
     """
     return spread.whole(tensor.data)
+
+
+def _check_mesh(call: str, mesh: Any) -> None:
+    if not isinstance(mesh, Mesh):
+        raise TypeError(f"{call}: a mesh is needed, got {type(mesh).__name__}.")
+
+
+def _differ(axes: Sequence[str | None]) -> bool:
+    named = [axis for axis in axes if axis is not None]
+    return len(set(named)) == len(named)
 
 
 def _state_of(target: Any) -> list[tuple[str, Tensor]]:

@@ -16,6 +16,12 @@ def test_errors():
         sharding.mesh(data=3)
     with pytest.raises(ValueError, match=r"split: the mesh has the axes \('data',\), not"):
         sharding.split(mesh, "model")
+    with pytest.raises(ValueError, match=r"split: each axis .* got \('data', 'data'\)\."):
+        sharding.split(mesh, "data", "data")
+    with pytest.raises(TypeError, match=r"split: a mesh is needed, got int\."):
+        sharding.split(4)
+    with pytest.raises(ValueError, match=r"none twice; got \('data', 'data'\) for weight\."):
+        sharding.place(nn.Linear(2, 2), mesh, lambda *_: ("data", "data"))
     with pytest.raises(TypeError, match="an Optimizer or a Generator is needed, got list"):
         sharding.place([1], mesh)
 

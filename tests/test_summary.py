@@ -89,6 +89,39 @@ def test_a_layer_that_is_called_twice_has_its_parameters_once():
     assert found.layers[1].flops == found.layers[2].flops
 
 
+def test_layers_in_loops_and_branches_come_once():
+    layer = nn.Linear(3, 3)
+
+    class Calls(nn.Module):
+        def __init__(self, call):
+            super().__init__()
+            self.layer, self.call = layer, call
+
+        def forward(self, x):
+            return self.call(x)
+
+    def loop(body, x):
+        return lucid.scan(lambda c, _: (body(c), None), x, length=3)[0]
+
+    calls = {
+        "plain": layer,
+        "checkpoint": lambda x: lucid.checkpoint(layer, x),
+        "scan": lambda x: loop(layer, x),
+        "while_loop": lambda x: lucid.while_loop(lambda c: (c > 0).all(), layer, x),
+        "checkpoint in scan": lambda x: loop(lambda c: lucid.checkpoint(layer, c), x),
+    }
+    found = {
+        name: [
+            (row.name, row.shapes, row.parameters, row.flops)
+            for row in lucid.summary(Calls(call), lucid.zeros(2, 3)).layers
+            if row.name
+        ]
+        for name, call in calls.items()
+    }
+    assert len(found["plain"]) == 1 and found["plain"][0][3] > 0
+    assert all(rows == found["plain"] for rows in found.values())
+
+
 def test_several_results_and_several_arguments():
     recurrent = lucid.summary(nn.LSTM(4, 3), lucid.zeros(7, 2, 4))
     assert recurrent.layers[0].shapes == ((7, 2, 3), (1, 2, 3), (1, 2, 3))

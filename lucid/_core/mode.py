@@ -23,6 +23,8 @@ class Trace(Protocol):
 
     # Whether JAX may differentiate all of it: then what leaves the tape must leave JAX's as well.
     cuts: bool
+    # Whether loops, branches and what is recomputed are traced as operations of their own.
+    pieces: bool
 
     def note(self, tensor: Variable) -> None:
         """A Tensor is made."""

@@ -277,7 +277,7 @@ class State:
         inputs = [*self.tensors, *grads, *operands]
         if not recorded:
             inputs = [Tensor._wrap(x._cell()._data) for x in inputs]
-        op = Op(flat, name)
+        op = Op(flat, name, source=self)
         results = [*run(op, *inputs)] if inputs else [*map(as_tensor, op.run())]
         self._put(results[:written], results[written : written + m])
         return results[written + m :]

@@ -61,6 +61,8 @@ class Values(NamedTuple):
 class Substitution:
     """A trace in which some Tensors have other values; all else is as it is around it."""
 
+    pieces = True
+
     def __init__(self) -> None:
         self.stand_ins: dict[int, StandIn] = {}
         self.outer = state.trace

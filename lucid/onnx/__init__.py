@@ -123,6 +123,8 @@ class Call(NamedTuple):
 class _Recorder(Capture):
     """The operations of one call of a Module; what that call writes is dropped."""
 
+    pieces = False  # a graph has each of the operations inside
+
     def __init__(self, module: Module, arrays: Sequence[Any], batch: int) -> None:
         super().__init__()
         self.calls: list[Call] = []

@@ -451,3 +451,24 @@ def test_attention_with_groups_of_heads_is_refused(tmp_path):
     module = Of(lambda q: F.scaled_dot_product_attention(q, q[:, :1], q[:, :1], enable_gqa=True))
     with pytest.raises(NotImplementedError, match="with enable_gqa it has no translation"):
         lucid.onnx.export(module, np.zeros((2, 2, 5, 8), "f"), tmp_path / "model.onnx")
+
+
+class Repeats(nn.Module):
+    """A layer that is computed anew in the backward pass, three times in a row."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x):
+        def turn(carry, _):
+            return lucid.checkpoint(self.layer, carry).tanh(), None
+
+        return lucid.scan(turn, x, length=3)[0]
+
+
+def test_a_loop_is_unrolled_and_a_branch_refused(tmp_path):
+    check(randomised(Repeats()), (4,), path=tmp_path)
+    branch = Of(lambda x: lucid.cond(x.sum() > 0, lambda: x, lambda: -x))
+    with pytest.raises(ValueError, match=r"they exist only when the graph runs\..*lucid\.where"):
+        lucid.onnx.export(branch, np.zeros((2, 3), "f"), tmp_path / "model.onnx")
