@@ -113,14 +113,13 @@ class Generator:
         return Tensor._wrap(jax.device_put(host.reshape(shape), next(bound, None)))
 
     def _move(self, following: Array) -> None:
-        if isinstance(following, jax.core.Tracer):
-            from lucid._core.nested import kept_by_a_trace  # not needed before something is traced
-
-            if not kept_by_a_trace(self._state):
-                raise JitError(
-                    "random numbers inside jax.jit, jax.grad or jax.vmap: the generator would keep "
-                    "a traced state. Use lucid.jit, or a Module in evaluation mode."
-                )
+        trace = state.trace
+        kept = self._state._born is not None or (trace is not None and trace.keeps(self._state))
+        if isinstance(following, jax.core.Tracer) and not kept:
+            raise JitError(
+                "random numbers inside jax.jit, jax.grad or jax.vmap: the generator would keep a "
+                "traced state. Use lucid.jit, or a Module in evaluation mode."
+            )
         self._state.data = following
 
     def _go_to(self, words: np.ndarray[Any, Any]) -> None:

@@ -80,7 +80,7 @@ def save(obj: Any, path: str | os.PathLike[str], safetensors: bool = False) -> P
     arrays: dict[str, Any] = {}
     try:
         with lock:  # all of one step
-            structure = json.dumps(_take_apart(obj, "", arrays, {}))
+            structure = json.dumps(_take_apart(obj, "", arrays, {}, {}))
     except RecursionError:
         raise ValueError(
             "save: the checkpoint holds itself, or is nested too deeply. Pass a flatter one."
@@ -140,10 +140,10 @@ def load(path: str | os.PathLike[str]) -> Any:
     try:
         with _open(path, suffix) as file:
             # Each array becomes a Tensor before the next one is read.
-            tensor = functools.cache(lambda name: Tensor(from_host(file.read(name))))
+            array = functools.cache(lambda name: from_host(file.read(name)))
             if file.structure is None:
-                return {name: tensor(name) for name in file.names}
-            return _put_together(file.structure, tensor)
+                return {name: Tensor(array(name)) for name in file.names}
+            return _put_together(file.structure, lambda name: Tensor(array(name)))
     except ModuleNotFoundError:
         raise
     except Exception as error:  # whatever zipfile, json and NumPy make of damaged bytes
@@ -166,33 +166,48 @@ def _suffix(path: Path) -> str:
 
 
 # --- Structure --------------------------------------------------------------------------------
-# In JSON, {"array": name} stands for an array, {"dict": [[key, value], ...]} for a dictionary,
-# {"tuple": [...]} for a tuple, a list for a list, and plain values for themselves.
+# In JSON, {"array": name} stands for a Tensor of an array, {"other": [name, number]} for another
+# Tensor of that array, {"dict": [[key, value], ...]} for a dictionary, {"tuple": [...]} for a
+# tuple, a list for a list, and plain values for themselves.
 
 
-def _take_apart(obj: Any, name: str, arrays: dict[str, Any], seen: dict[int, str]) -> Any:
-    """`obj` as JSON; its arrays go into `arrays` under their dotted names."""
+def _take_apart(
+    obj: Any,
+    name: str,
+    arrays: dict[str, Any],
+    seen: dict[int, str],
+    tensors: dict[int, tuple[Any, Any]],
+) -> Any:
+    """`obj` as JSON; its arrays go into `arrays` under their dotted names.
+
+    `seen` has the names by array, `tensors` has each Tensor, so that it lives on, and its JSON.
+    """
     if callable(getattr(obj, "state_dict", None)):
         obj = obj.state_dict()
     data = obj.data if isinstance(obj, Tensor) else obj
     if isinstance(data, (jax.Array, np.ndarray)) and _is_number(data.dtype):
-        if id(data) not in seen:
-            seen[id(data)] = unused = _unused(name, arrays)
-            arrays[unused] = data
-        return {"array": seen[id(data)]}
+        if id(obj) not in tensors:
+            if id(data) in seen:
+                part: Any = {"other": [seen[id(data)], len(tensors)]}
+            else:
+                seen[id(data)] = unused = _unused(name, arrays)
+                arrays[unused] = data
+                part = {"array": unused}
+            tensors[id(obj)] = obj, part
+        return tensors[id(obj)][1]
     if obj is None or isinstance(obj, (bool, int, float, str)):
         return obj
-    if isinstance(obj, np.generic):
+    if isinstance(obj, np.generic) and isinstance(obj.item(), (bool, int, float, str)):
         return obj.item()
     if isinstance(obj, Mapping):
         pairs = []
         for key, value in obj.items():
             if not isinstance(key, (str, int)):
                 raise TypeError(f"save: a key must be a string or an integer, got {key!r}.")
-            pairs.append([key, _take_apart(value, _join(name, key), arrays, seen)])
+            pairs.append([key, _take_apart(value, _join(name, key), arrays, seen, tensors)])
         return {"dict": pairs}
     if isinstance(obj, (list, tuple)):
-        items = [_take_apart(v, _join(name, i), arrays, seen) for i, v in enumerate(obj)]
+        items = [_take_apart(v, _join(name, i), arrays, seen, tensors) for i, v in enumerate(obj)]
         return items if isinstance(obj, list) else {"tuple": items}
     of_dtype = f" of dtype {obj.dtype}" if hasattr(obj, "dtype") else ""
     raise TypeError(
@@ -217,11 +232,21 @@ def _join(name: str, key: object) -> str:
     return f"{name}.{key}" if name else str(key)
 
 
-def _put_together(structure: str, tensor: Callable[[str], Tensor]) -> Any:
+def _put_together(structure: str, make: Callable[[str], Tensor]) -> Any:
+    firsts: dict[str, Tensor] = {}
+    others: dict[int, Tensor] = {}
+
     def part(pairs: list[tuple[str, Any]]) -> Any:
         ((kind, value),) = pairs
         if kind == "array":
-            return tensor(value)
+            if value not in firsts:
+                firsts[value] = make(value)
+            return firsts[value]
+        if kind == "other":
+            of, number = value
+            if number not in others:
+                others[number] = make(of)
+            return others[number]
         if kind not in ("tuple", "dict") or not isinstance(value, list):
             raise ValueError(f'unknown part "{kind}" in the structure')
         return tuple(value) if kind == "tuple" else _without_repeats(value)

@@ -57,6 +57,19 @@ def test_a_nested_checkpoint_comes_back(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
+def test_tensors_that_were_others_are_others(tmp_path, suffix):
+    model = nn.Linear(2, 2)
+    one, other = model.state_dict(), model.state_dict()
+    path = lucid.save({"model": one, "best": other, "again": [other]}, tmp_path / f"c{suffix}")
+    loaded = lucid.load(path)
+    assert loaded["best"]["weight"] is loaded["again"][0]["weight"]
+    with lucid.no_grad():
+        loaded["model"]["weight"][0, 0] = 99.0
+    np.testing.assert_array_equal(loaded["best"]["weight"].numpy(), model.weight.numpy())
+    assert path.stat().st_size < 4000  # the values are there once
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_model_and_its_optimizer_go_on_where_they_were(tmp_path, suffix):
     x = Tensor(RNG.standard_normal((5, 3)))
 

@@ -143,6 +143,7 @@ class Closure:
         self.hosts = [host.array for host in found.hosts.values()]
         had_grad = dict(zip(self.traced, args_have_grad, strict=True))
         given = [(i, s) for i, s in zip(self.traced, self.given, strict=True) if s is not None]
+        self.grads_in_place = [s.owner for s in stand_ins if s.grad_in_place]
         self.args_written = [i for i, s in given if s.data_written]
         self.arg_grads_written = [i for i, s in given if s.grad_written]
         self.arg_grads_read = [i for i, s in given if s.grad_read]
@@ -309,6 +310,8 @@ def close_over(
 class Settings(NamedTuple):
     """What a program depends on of a Tensor from outside, apart from its values."""
 
+    shape: tuple[int, ...]
+    dtype: Any
     requires_grad: bool
     hooks: tuple[int, ...]
     device: str | None
@@ -317,7 +320,9 @@ class Settings(NamedTuple):
 def settings_of(stand_in: StandIn) -> Settings:
     tensor = stand_in.owner
     device = tensor.device if stand_in.device_read else None
-    return Settings(tensor._requires_grad, tuple(tensor._hooks or ()), device)
+    data = tensor._data
+    hooks = tuple(tensor._hooks or ())
+    return Settings(data.shape, data.dtype, tensor._requires_grad, hooks, device)
 
 
 def _grad_of(stand_in: StandIn) -> Array | None:

@@ -36,7 +36,7 @@ def run(op: Op, *inputs: Any) -> Any:
     if state.trace is not None:
         execute, given = state.trace.enter(op, inputs)
     tensor: Variable | None = None
-    recorded = owned = large = False
+    recorded = owned = large = hosts = False
     arrays = []
     for x in given:
         if isinstance(x, Variable):
@@ -52,6 +52,8 @@ def run(op: Op, *inputs: Any) -> Any:
             if kind is int:
                 if not 0 <= x < 128:  # which every dtype holds
                     large = True
+            elif isinstance(x, np.ndarray):
+                hosts = True
             elif kind not in _operands:
                 _admit(op, inputs, x)
             arrays.append(x)
@@ -60,8 +62,13 @@ def run(op: Op, *inputs: Any) -> Any:
         arrays = [x._data if isinstance(x, Variable) else x for x in given]
     node = None
     recorded = recorded and state.grad_enabled
+    if hosts and recorded:  # the tape keeps what they hold now
+        arrays = [x.copy() if isinstance(x, np.ndarray) else x for x in arrays]
     if owned and (recorded or not op.compiled):  # the arrays are kept
-        arrays = [x._share() if isinstance(x, Variable) else x for x in given]
+        arrays = [
+            x._share() if isinstance(x, Variable) else array
+            for x, array in zip(given, arrays, strict=True)
+        ]
         owned = False
     try:
         if recorded:

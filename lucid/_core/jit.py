@@ -335,9 +335,12 @@ def jit(
     - an attribute of a Module or a flag of an optimizer changes, or `requires_grad`, hooks, grad
       mode or `autocast`. Hyperparameters of optimizers are inputs: another number compiles nothing.
 
-    Not watched are: what lists, dictionaries and plain objects hold; code of installed packages
-    and of the standard library; and where Python cannot find a function's source, variables are
-    told from attributes by name only.
+    Not watched are: what lists, dictionaries and plain objects hold; class attributes of a base
+    class or behind several dots; variables of a function that a decorator or `functools.partial`
+    hides; parts of NumPy arrays, which are inputs only as whole operands; code of installed
+    packages and of the standard library; and where Python cannot find a function's source,
+    variables are told from attributes by name only. NumPy generators of one's own draw only while
+    the function is traced.
 
     What would happen only while the function is traced is refused: Python branches on values of
     Tensors, `global` and `nonlocal` assignments, draws from `random` or `numpy.random`, hooks that

@@ -53,6 +53,9 @@ class Trace(Protocol):
     def watch(self, optimizer: Any) -> None:
         """The flags of an optimizer are read."""
 
+    def keeps(self, tensor: Variable) -> bool:
+        """Whether what is written to a Tensor ends with the trace, or leaves it as a result."""
+
     def device(self, tensor: Variable) -> str | None:
         """The device of a Tensor; None if the trace does not know it."""
 

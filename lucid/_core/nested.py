@@ -70,6 +70,11 @@ class Nested(Substitution):
             self.touched.append(tensor)
         return found
 
+    def keeps(self, tensor: Variable) -> bool:
+        if tensor._born is self:
+            return True
+        return tensor._born is not None if self.outer is None else self.outer.keeps(tensor)
+
     def _known(self, tensor: Variable) -> Any:
         """What the program around already has in the place of a Tensor, or else that itself.
 
@@ -81,18 +86,6 @@ class Nested(Substitution):
                 return found
             trace = getattr(trace, "outer", None)
         return tensor
-
-
-def kept_by_a_trace(tensor: Variable) -> bool:
-    """Whether what is written to a Tensor is the business of the program that is being traced."""
-    trace: Any = state.trace
-    while isinstance(trace, Nested):  # which hands it on
-        if tensor._born is trace:
-            return True
-        trace = trace.outer
-    return tensor._born is not None or (
-        trace is not None and trace.stand_in(tensor)._born is not None
-    )
 
 
 def _grad_of(cell: Any) -> Array | None:
@@ -170,6 +163,7 @@ class Piece:
             self.constants = [None if is_data(cell) else cell for cell in cells]
             self._is_data = [is_data(cell) for cell in cells]
             for stand_in in nested.stand_ins.values():
+                stand_in.notice_gradient()
                 check_tensor(self.fn, stand_in)
             found = [cell for cell in cells if is_data(cell)]
             self.lives = [isinstance(x, Variable) and x._requires_grad for x in found]

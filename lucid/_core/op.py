@@ -154,8 +154,16 @@ def _pull(
         filled: Any = make(map(_cotangent, outputs, cotangents))
     else:
         filled = _cotangent(outputs, *cotangents)
-    gradients = iter(vjp(filled))
-    return tuple(next(gradients) if w else None for w in wanted)
+    gradients = iter(vjp(jax.tree.map(_conjugated, filled)))
+    return tuple(_conjugated(next(gradients)) if w else None for w in wanted)
+
+
+def _conjugated(x: Any) -> Any:
+    """From JAX's convention for complex gradients to PyTorch's and back.
+
+    JAX's gradient of a real function of a + ib is d/da - i d/db; descent needs d/da + i d/db.
+    """
+    return x.conj() if jnp.issubdtype(x.dtype, jnp.complexfloating) else x
 
 
 def _call(pullback: Pullback, cotangents: Sequence[Any]) -> tuple[Array | None, ...]:

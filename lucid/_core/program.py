@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from lucid._core import epoch, spread
@@ -76,7 +77,9 @@ class Program(Closure):
         self.run = jax.jit(self._named(), donate_argnums=0 if self.donates else ())
         self.changes = self.changes_state()
         self.op: Op | None = None
+        self.jaxpr: Any = None  # of `run`, if its results have a graph
         self.form: Form | None = None  # None until it is traced for good
+        self.resizes = False  # whether state gets another shape or dtype
         self.warm = False  # whether it has run, so that JAX runs it without Python
 
     def _named(self) -> Callable[..., list[Array]]:
@@ -84,6 +87,10 @@ class Program(Closure):
 
         def pure(*parts: Any) -> list[Array]:
             results = self.pure(*parts)
+            self.resizes = any(
+                (a.shape, a.dtype) != (b.shape, b.dtype)
+                for a, b in zip(parts[0], results.written, strict=True)
+            )
             written = map(_kept, results.written, self.places or [None] * len(results.written))
             flat = self._flat_grads(results.grads)
             grads: list[Any] = [*results.grads, *results.arg_grads]
@@ -177,6 +184,8 @@ class Program(Closure):
                 jax.eval_shape(self.run, *inputs)
             else:  # before the lock is taken, so that others need not wait
                 self.run.lower(*inputs).compile()
+            if self.live:
+                self.jaxpr = self.run.trace(*inputs).jaxpr  # which JAX remembers
             self._check_repeatable()
         except BaseException as error:
             self.found.restore()
@@ -320,6 +329,8 @@ class Program(Closure):
         for i in self.args_written:
             leaves[i]._shared = None
         self.warm = True
+        if self.resizes:
+            epoch.bump()
         return inputs, outputs
 
     def _make_own(self) -> None:
@@ -344,6 +355,14 @@ class Program(Closure):
                     "from outside, and would take them for two. Use only one of them."
                 )
 
+        if self.args_written or self.grads_in_place:
+            gradients = {id(t._grad) for t in (*self.grads_read, *self.grads_in_place)}
+            if any(id(arguments.leaves[i]) in gradients for i in self.traced):
+                raise JitError(
+                    f"{definition(self.fn)}: the function changes an argument that is the gradient "
+                    "of a Tensor from outside, and would take them for two. Use only one of them."
+                )
+
     def _impure(self) -> JitError:
         return JitError(
             f"{_name(self.fn)} changes state, such as gradients, running statistics or a random "
@@ -353,11 +372,16 @@ class Program(Closure):
 
     def _node(self, arguments: Arguments, inputs: Inputs) -> Node:
         """The one node of the tape that stands for this call."""
-        taken, treedef = jax.tree.flatten(inputs)
+        taken = [x.copy() if isinstance(x, np.ndarray) else x for x in jax.tree.leaves(inputs)]
         if self.op is None:
+            # Of what was traced, not of the function: what that depends on may have changed.
+            from jax.extend.core import jaxpr_as_fun  # which loads Pallas
+
+            traced = jaxpr_as_fun(self.jaxpr)
+            n = sum(y.kind in {"tensor", "live", "array"} for y in self.outputs)
 
             def outputs_of(*values: Any) -> tuple[Array, ...]:
-                return tuple(self.pure(*jax.tree.unflatten(treedef, values)).outputs)
+                return tuple(traced(*values)[-n:])
 
             self.op = Op(outputs_of, _name(self.fn))
         edges: list[Edge | None] = [None] * len(taken)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -26,6 +27,12 @@ def static_key(value: Any) -> Any:
         return kind, value.hex()
     if kind is complex:
         return kind, value.real.hex(), value.imag.hex()
+    if kind is frozenset:
+        return kind, frozenset(map(static_key, value))
+    if dataclasses.is_dataclass(kind):  # some fields may take no part in its own comparison
+        return kind, tuple([static_key(getattr(value, f.name)) for f in dataclasses.fields(value)])
+    if isinstance(value, Variable):  # within one of these
+        return kind, id(value)
     return kind, value
 
 

@@ -210,7 +210,8 @@ def reachable(roots: Sequence[Edge]) -> list[Node]:
 
 def observed(roots: Sequence[Edge]) -> bool:
     """Whether a hook, or a Tensor that keeps its gradient, waits behind `roots`."""
-    return any(node.observers is not None for node in reachable(roots))
+    found = [node.observers for node in reachable(roots) if node.observers is not None]
+    return any(o.gate is not None or o.kept or any(o.hooks.values()) for o in found)
 
 
 _order = operator.attrgetter("order")

@@ -93,14 +93,12 @@ class Tensor(Upkeep, Methods):
     @property
     def data(self) -> Array:
         """The jax array. Assigning replaces it without recording."""
-        cell = self._cell()
-        data = cell._data
-        return data if cell._shared is data else cell._share()
+        data = self._cell()._share()
+        return data if state.trace is None else off_tape(data)  # as in the constructor
 
     @data.setter
     def data(self, value: Any) -> None:
         array = arrays.as_array(_visible(value))
-        # As in the constructor.
         self._cell()._put(array if state.trace is None else off_tape(array))
 
     @property

@@ -21,9 +21,9 @@ import numpy as np
 from lucid._core import arrays
 from lucid._core.arrays import as_float
 from lucid._core.errors import JitError, Place, definition, user_line, user_place
-from lucid._core.mode import off_tape, state
+from lucid._core.mode import state
 from lucid._core.op import Op
-from lucid._core.stand_in import StandIn, check_tensor, opaque
+from lucid._core.stand_in import StandIn, check_gradients, check_tensor, opaque
 from lucid._core.tape import observed
 from lucid._core.tensor import Tensor
 from lucid._core.typing import Array
@@ -123,6 +123,9 @@ class Substitution:
         if self.outer is not None:
             self.outer.watch(optimizer)
 
+    def keeps(self, tensor: Variable) -> bool:
+        return self.stand_in(tensor)._born is not None
+
     def device(self, tensor: Variable) -> str | None:
         return None if self.outer is None else self.outer.device(tensor)
 
@@ -218,7 +221,7 @@ class Capture(Substitution):
 
     def enter(self, op: Op, inputs: Sequence[Any]) -> tuple[Callable[..., Any], Sequence[Any]]:
         """What computes an operation on arrays, and its operands as the trace sees them."""
-        cells = [x._cell() if isinstance(x, Variable) else off_tape(self.host(x)) for x in inputs]
+        cells = [x._cell() if isinstance(x, Variable) else self.host(x) for x in inputs]
         return off_tape_unrecorded(op.run, self.cuts), cells
 
     def number(self, holder: dict[str, Any], name: str) -> Any:
@@ -284,8 +287,12 @@ class Capture(Substitution):
             # What the first trace sets may stay, if each further one would set it to the same.
             if self._found is not None and before is not None:
                 self._check_attributes(fn, module, before)
-        for stand_in in (*self.stand_ins.values(), *arguments):
+        touched = [*self.stand_ins.values(), *arguments]
+        for stand_in in touched:
+            stand_in.notice_gradient()
             check_tensor(fn, stand_in)
+        if self._found is None:
+            check_gradients(fn, self.stand_ins)
 
     @staticmethod
     def _check_attributes(fn: Callable[..., Any], module: Any, before: dict[str, Any]) -> None:
@@ -310,7 +317,7 @@ class Capture(Substitution):
         self.modules = {key: m for key, m in self.modules.items() if m[1] is not None}
         for stand_in in (*self.stand_ins.values(), *arguments):
             if stand_in is not None:
-                del stand_in.value, stand_in.gradient
+                stand_in.forget()
         self._values = None
 
     def check_escapes(self) -> None:

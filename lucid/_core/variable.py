@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from lucid._core import spread
+from lucid._core import epoch, spread
 from lucid._core.errors import LOST, is_lost
 from lucid._core.mode import lock, state
 from lucid._core.typing import Array
@@ -74,7 +74,10 @@ class Variable:
     def _put(self, data: Array) -> None:
         """Set the array to one that something else may hold."""
         with lock:
-            self._shared = self._data = data
+            before, self._shared = self._data, data
+            self._data = data
+        if data.shape != before.shape or data.dtype != before.dtype:
+            epoch.bump()
 
     def _cell(self) -> Variable:
         """Where the current value is: here, or while a program is traced, in a stand-in."""

@@ -264,6 +264,9 @@ def trunc_normal(
         )
     dtype = wide_dtype(tensor.dtype)
     drawn = random.uniform(low, high, tensor.shape, dtype=dtype, device=_device(tensor)).data
+    # The ends can be drawn, where the inverse is infinite if `a` or `b` is far away.
+    nearest = 2.0**-53 if dtype == np.float64 else 2.0**-24
+    drawn = jnp.clip(drawn, nearest - 1, 1 - nearest)
     values = mean + std * math.sqrt(2) * jax.lax.erf_inv(drawn)
     tensor.data = jnp.clip(values, a, b).astype(tensor.dtype)
 

@@ -28,6 +28,9 @@ class Upsample(Module):
         align_corners: whether the centres of the first and the last element stay at the ends;
             otherwise the outer edges of those elements do. Not for "nearest".
 
+    An element that is NaN or infinite makes all NaN that lies along an axis with it, but for
+    "nearest".
+
     Raises:
         ValueError: not one of size and scale_factor is given, they do not fit the input, or the
             mode does not.

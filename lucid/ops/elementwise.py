@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -9,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from lucid._core.arguments import is_whole
-from lucid._core.declaration import op
+from lucid._core.declaration import checks, op
 from lucid._core.integers import integers
+from lucid._core.known import known
 from lucid._core.typing import Array, DType, Exponent, Operand
 from lucid.ops.choice import of_two
 from lucid.ops.precision import in_float32, wide
@@ -79,7 +81,21 @@ def multiply(a: Operand, b: Operand) -> Tensor:
     return jnp.multiply(a, b)
 
 
+def _check_divisor(call: str, a: Operand, b: Operand) -> None:
+    whole = all(type(x) is int or getattr(x, "dtype", np.bool_) in _WHOLE for x in (a, b))
+    values = known(b) if whole else None
+    if values is not None and not values.all():
+        raise ZeroDivisionError(
+            f"{call}: there is no integer that is a quotient by 0. Convert to floats, or choose "
+            "other divisors with lucid.where."
+        )
+
+
+_WHOLE = frozenset(map(np.dtype, ("i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")))
+
+
 @op
+@checks(lambda a, b, floor=False: _check_divisor("div", a, b) if floor else None)
 @in_float32
 def div(a: Operand, b: Operand, floor: bool = False) -> Tensor:
     """Quotient `a / b`, a float; with `floor`, the largest integer that is not above it.
@@ -93,16 +109,25 @@ def div(a: Operand, b: Operand, floor: bool = False) -> Tensor:
 
 
 @op
+@checks(functools.partial(_check_divisor, "floor_div"))
 @in_float32
 def floor_div(a: Operand, b: Operand) -> Tensor:
-    """The largest integer that is not above `a / b`."""
+    """The largest integer that is not above `a / b`.
+
+    Raises:
+        ZeroDivisionError: `b` is 0 where both are integers and its values are known.
+    """
     return jnp.floor_divide(a, b)
 
 
 @op
+@checks(functools.partial(_check_divisor, "remainder"))
 @in_float32
 def remainder(a: Operand, b: Operand) -> Tensor:
     """Remainder of `a // b`, with the sign of `b`.
+
+    Raises:
+        ZeroDivisionError: `b` is 0 where both are integers and its values are known.
 
     >>> Tensor([-3, 4]) % Tensor([2, 3])
     Tensor([1, 1], dtype=int32)

@@ -164,7 +164,11 @@ def _pixels(places: Array, n: int, padding_mode: str, align_corners: bool) -> Ar
         pixels = (
             span - jnp.abs(jnp.mod(pixels - low, 2 * span) - span) + low if span else pixels * 0
         )
-    return pixels if padding_mode == "zeros" else jnp.clip(pixels, 0, n - 1)
+    if padding_mode == "zeros":
+        return pixels
+    # No gradient at the outermost pixels, where there is nothing to move to on one side.
+    inside = (pixels > 0) & (pixels < n - 1)
+    return jnp.where(inside, pixels, jax.lax.stop_gradient(jnp.clip(pixels, 0, n - 1)))
 
 
 def _read(images: Array, rows: Array, columns: Array) -> Array:

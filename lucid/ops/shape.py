@@ -422,6 +422,8 @@ def _check_gather(
 def gather(a: Operand, axis: int, index: Operand) -> Tensor:
     """The elements of `a` that `index` names along `axis`, in the shape of `index`.
 
+    Along the other axes `index` may be shorter than `a`: it reads the beginning.
+
     An index out of range is an error if the indices come from the host, or lie ready on the CPU
     and are fewer than 65,536; else, as in a compiled function, it gives NaN, or the least integer
     (of unsigned ones the largest).
@@ -429,13 +431,21 @@ def gather(a: Operand, axis: int, index: Operand) -> Tensor:
     Raises:
         IndexError: an index is out of range; negative ones count from the end.
         TypeError: the indices are no integers.
-        ValueError: the shapes do not fit.
+        ValueError: `index` has another number of axes, or is longer than `a` along another axis.
 
     >>> lucid.gather(Tensor([[1.0, 2.0], [3.0, 4.0]]), 1, Tensor([[1], [0]]))
     Tensor([[2.],
             [3.]])
     """
-    return jnp.take_along_axis(a, wide_integer(index), axis)
+    values, at = jnp.asarray(a), jnp.asarray(index)
+    others = [i for i in range(values.ndim) if i != axis % max(values.ndim, 1)]
+    if at.ndim != values.ndim or any(at.shape[i] > values.shape[i] for i in others):
+        raise ValueError(
+            f"gather: an index of shape {at.shape} does not fit a Tensor of shape {values.shape}: "
+            f"it has as many axes, none longer but axis {axis}."
+        )
+    read = tuple(slice(at.shape[i] if i in others else None) for i in range(values.ndim))
+    return jnp.take_along_axis(values[read], wide_integer(index), axis)
 
 
 def _check_take(a: Operand, indices: Operand, axis: int) -> None:
@@ -444,14 +454,15 @@ def _check_take(a: Operand, indices: Operand, axis: int) -> None:
 
 @op
 @checks(_check_take)
+@in_float32
 def take_along_axis(a: Operand, indices: Operand, axis: int = -1) -> Tensor:
-    """`gather` in NumPy's order of arguments; undoes what `argsort` names.
+    """`gather` as NumPy has it, which broadcasts the other axes; undoes what `argsort` names.
 
     >>> x = Tensor([3.0, 1.0, 2.0])
     >>> lucid.take_along_axis(x, lucid.argsort(x))
     Tensor([1., 2., 3.])
     """
-    return gather.pure(a, axis, indices)
+    return jnp.take_along_axis(a, wide_integer(indices), axis)
 
 
 expand_dims = unsqueeze  # both are names of lucid 2

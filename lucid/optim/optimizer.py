@@ -248,6 +248,7 @@ class Optimizer:
         """What a compiled program depends on, apart from numbers and the values of Tensors."""
         return {
             f"param_groups[{i}]": (
+                id(group),
                 tuple(group["params"]),
                 tuple(self.slots(group)),
                 {name: v for name, v in group.items() if isinstance(v, (bool, Tensor))},

@@ -52,8 +52,12 @@ def sgd(
     if "step" in state:
         new["step"] = t = state["step"] + 1
         damped = jnp.where(t == 1, g, damped)
-    new["momentum_buffer"] = buffer = momentum * state["momentum_buffer"] + damped
-    return p - lr * (g + momentum * buffer if nesterov else buffer), new
+    # A momentum that was set to 0 leaves the buffer, and the gradient, as they are.
+    moves, before = momentum != 0, state["momentum_buffer"]
+    buffer = momentum * before + damped
+    new["momentum_buffer"] = jnp.where(moves, buffer, before)
+    direction = g + momentum * buffer if nesterov else buffer
+    return p - lr * jnp.where(moves, direction, g), new
 
 
 def asgd(

@@ -336,3 +336,12 @@ def test_an_array_cannot_be_filled(fill, kind):
         f"{type(array).__name__}. An array, such as layer.weight.data, cannot be changed in place."
     )
     np.testing.assert_array_equal(layer.weight.numpy(), before)
+
+
+def test_an_end_of_the_uniform_numbers_is_no_outlier(monkeypatch):
+    drawn = Tensor(np.array([-1.0, 0.0, 1 - 2.0**-24], "f"))
+    monkeypatch.setattr(nn.init.random, "uniform", lambda *args, **kwargs: drawn)
+    w = lucid.empty(3)
+    nn.init.trunc_normal(w, std=0.02)
+    low, middle, high = w.tolist()
+    assert middle == 0 and -0.12 < low < -0.1 and 0.1 < high < 0.12

@@ -286,3 +286,15 @@ def test_equal_largest_values_share_the_gradient():
     x = Tensor([1.0, 5.0, 5.0], requires_grad=True)
     x.max().backward()
     assert x.grad.tolist() == [0.0, 0.5, 0.5]
+
+
+def floored(a, b):
+    return lucid.div(a, b, floor=True)
+
+
+@pytest.mark.parametrize("divide", [lambda a, b: a // b, lambda a, b: a % b, floored])
+def test_integers_are_not_divided_by_zero(divide):
+    for divisor in (0, np.array([1, 0]), Tensor([0, 2])):
+        with pytest.raises(ZeroDivisionError, match="there is no integer that is a quotient by 0"):
+            divide(Tensor([3, 4]), divisor)
+    assert np.isnan(divide(Tensor([0.0]), 0).item())

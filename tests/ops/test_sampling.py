@@ -120,3 +120,13 @@ def test_errors_name_the_rule():
         F.affine_grid(Tensor(np.zeros((1, 3, 3))), (1, 1, 2, 2))
     with pytest.raises(ValueError, match="rotate: an input"):
         F.rotate(Tensor(np.zeros((3, 3))), 1.0)
+
+
+@pytest.mark.parametrize("corners", [True, False])
+@pytest.mark.parametrize("padding", ["border", "reflection"])
+def test_at_the_outermost_pixels_a_constant_image_has_no_slope(padding, corners):
+    theta = Tensor([[[1.0, 0, 0], [0, 1.0, 0]]], requires_grad=True)
+    grid = F.affine_grid(theta, (1, 1, 3, 3), align_corners=corners)
+    y = F.grid_sample(Tensor(np.full((1, 1, 3, 3), 5.0, "f")), grid, "bilinear", padding, corners)
+    y.sum().backward()
+    assert theta.grad.numpy().ravel().tolist() == [0.0] * 6

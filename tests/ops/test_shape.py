@@ -295,3 +295,20 @@ def test_take_along_axis_refuses_what_lies_outside():
     text = r"^take_along_axis: indices must be from -2 to 1, got 2 at \[0\]\.$"
     with pytest.raises(IndexError, match=text):
         lucid.take_along_axis(Tensor([1.0, 2.0]), np.array([2]))
+
+
+def test_gather_reads_the_beginning_of_the_other_axes():
+    values, index = np.arange(20.0, dtype="f").reshape(5, 4), np.array([[0, 0, 2], [1, 4, 1]])
+    x = Tensor(values, requires_grad=True)
+    y = lucid.gather(x, 0, index)
+    expected = [[values[index[i, j], j] for j in range(3)] for i in range(2)]
+    np.testing.assert_array_equal(y.numpy(), expected)
+    y.sum().backward()
+    counts = np.zeros((5, 4))
+    np.add.at(counts, (index, np.arange(3)), 1)
+    np.testing.assert_array_equal(x.grad.numpy(), counts)
+    for wrong in (np.zeros((1, 5), int), np.zeros(3, int)):
+        with pytest.raises(
+            ValueError, match=r"gather: an index of shape .* none longer but axis 0"
+        ):
+            lucid.gather(x, 0, wrong)

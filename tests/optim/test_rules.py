@@ -245,6 +245,23 @@ def test_dampening_begins_with_the_second_step():
     np.testing.assert_allclose(result, p, rtol=1e-12)
 
 
+def test_a_momentum_that_is_turned_off_for_a_while():
+    """As PyTorch has it: the gradient itself steps, and the velocity waits."""
+    grads, start = gradients()
+    w = nn.Parameter(start)
+    optimizer = lucid.optim.SGD([w], lr=0.1, momentum=0.9, dampening=0.4)
+    velocity, p = None, start
+    for i, g in enumerate(grads):
+        momentum = 0.0 if i in (1, 2) else 0.9
+        optimizer.param_groups[0]["momentum"] = momentum
+        w.grad = lucid.Tensor(g)
+        optimizer.step()
+        if momentum:
+            velocity = g if velocity is None else 0.9 * velocity + 0.6 * g
+        p = p - 0.1 * (velocity if momentum else g)
+    np.testing.assert_allclose(w.numpy(), p, rtol=1e-5)
+
+
 def test_centered_rmsprop_survives_a_constant_gradient():
     w = nn.Parameter(np.zeros(1000))
     optimizer = lucid.optim.RMSprop([w], centered=True, alpha=0.5)

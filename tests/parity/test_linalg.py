@@ -156,3 +156,27 @@ def test_pinv_of_lower_rank():
         spaced(2, 3, seed=1),
         rtol=1e-8,
     )
+
+
+def test_complex_gradients_are_in_the_same_convention():
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal((3, 3)) + 1j * rng.standard_normal((3, 3)) for _ in range(2))
+
+    def derivatives(x, y, grad, absolute, conj, real):
+        loss = (absolute(x @ y + conj(x)) ** 2).sum() + real(x * x * y).sum()
+        first = grad(loss, [x, y], create_graph=True)
+        second = grad(sum((absolute(g) ** 2).sum() for g in first), [x, y])
+        return [*first, *second]
+
+    theirs = derivatives(
+        *(torch.tensor(v, requires_grad=True) for v in (a, b)),
+        torch.autograd.grad, torch.abs, torch.conj, torch.real,
+    )  # fmt: skip
+    with jax.enable_x64(True):
+        ours = derivatives(
+            *(Tensor(v, requires_grad=True) for v in (a, b)),
+            lucid.autograd.grad, lucid.abs,
+            *(lambda x, fn=fn: lucid.apply(fn, x) for fn in (jnp.conj, jnp.real)),
+        )  # fmt: skip
+        for x, y in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(x.numpy(), y.detach().numpy(), rtol=1e-9)

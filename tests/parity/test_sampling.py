@@ -48,3 +48,19 @@ def test_affine_grid(corners):
         lambda t: torch.nn.functional.affine_grid(t, (2, 3, 5, 4), corners),
         THETA,
     )
+
+
+@pytest.mark.parametrize("corners", [True, False])
+@pytest.mark.parametrize("padding", ["border", "reflection"])
+def test_gradients_of_the_identity(padding, corners):
+    identity = np.array([[[1, 0, 0], [0, 1, 0]]] * 2, "f")
+
+    def sample(library):
+        def fn(x, theta):
+            # Of sizes at which the positions of the pixels are exact.
+            grid = library.affine_grid(theta, (2, 3, 5, 3), align_corners=corners)
+            return library.grid_sample(x, grid, "bilinear", padding, corners)
+
+        return fn
+
+    compared(sample(F), sample(torch.nn.functional), IMAGES[..., :3], identity)

@@ -191,3 +191,118 @@ def test_jax_takes_what_left_the_tape_of_a_module_for_a_constant(name):
     with lucid.no_grad():  # the mode around the call says nothing about JAX's gradients
         layer, weights = lucid.func.functionalize(nn.Linear(2, 1))
         assert np.abs(jax.grad(lambda a: layer(weights, a)[0].sum())(x)).min() > 0
+
+
+@pytest.mark.parametrize(
+    "change", [lambda m: m.eval(), lambda m: setattr(m, "momentum", 0.9)], ids=["mode", "number"]
+)
+def test_backward_is_of_the_call_whatever_changed_since(change):
+    found = []
+    for wrap in (lambda f: f, lucid.jit):
+        layer, x = nn.BatchNorm1d(3), Tensor(X, requires_grad=True)
+        fn = wrap(layer)
+        y = fn(x)
+        change(layer)
+        (y**3).sum().backward()
+        layer.train()
+        (fn(x) ** 3).sum().backward()
+        found.append([x.grad.numpy(), layer.weight.grad.numpy()])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *found)
+
+
+def test_backward_is_of_the_variables_of_the_call():
+    factor, flag = 2.0, True
+
+    def fn(x):
+        y = x * x * factor
+        return {"a": y, "b": y * 2} if flag else {"b": y * 2, "a": y}
+
+    x = Tensor(1.0, requires_grad=True)
+    compiled = lucid.jit(fn)
+    y = compiled(x)["a"]
+    factor, flag = 5.0, False
+    y.backward()
+    assert (y.item(), x.grad.item()) == (2.0, 4.0)
+    factor, flag = 2.0, True
+    again = compiled(x)
+    assert (again["a"].item(), again["b"].item()) == (2.0, 4.0)
+
+
+def test_arrays_of_jax_are_differentiated():
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+    compiled = lucid.jit(model)
+    x = jnp.asarray(X)
+
+    def of(fn):
+        def total(x):
+            return fn(x).data.sum()
+
+        return [jax.grad(total)(x), jax.jvp(total, (x,), (x,))[1], jax.hessian(total)(x)]
+
+    jax.tree.map(close, of(compiled), of(lambda x: model(Tensor(x))))
+    assert np.abs(of(compiled)[0]).min() > 0
+
+
+def doubled_in_place(w, x):
+    with lucid.no_grad():
+        w.mul_(2.0)
+    return (w * x).sum()
+
+
+def used_before_and_after(w, x):
+    y = (w * x).sum()
+    w.data = w.data * 3
+    return y * (w * x).sum()
+
+
+def in_a_loop(w, x):
+    def body(total, _):
+        return total + doubled_in_place(w, x), None
+
+    return lucid.scan(body, 0.0, length=2)[0]
+
+
+@pytest.mark.parametrize("fn", [doubled_in_place, used_before_and_after, in_a_loop])
+def test_gradients_of_a_leaf_that_gets_new_values(fn):
+    found = []
+    for wrap in (lambda f: f, lucid.jit):
+        w = nn.Parameter([1.0, -2.0])
+        y = wrap(lambda x, w=w: fn(w, x))(Tensor([1.0, 3.0]))
+        y.backward()
+        found.append([y.numpy(), w.numpy(), w.grad.numpy()])
+    jax.tree.map(close, *found)
+
+
+def test_gradients_of_an_embedding_with_a_largest_norm():
+    found = []
+    for wrap in (lambda f: f, lucid.jit):
+        lucid.random.seed(0)
+        layer = nn.Embedding(3, 2, max_norm=0.5)
+        (wrap(layer)(Tensor(np.array([0, 1, 1]))) ** 2).sum().backward()
+        found.append([layer.weight.numpy(), layer.weight.grad.numpy()])
+    jax.tree.map(close, *found)
+    assert np.abs(found[0][1]).max() > 0
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, lucid.jit], ids=["eager", "compiled"])
+def test_the_tape_keeps_what_a_numpy_array_held(wrap):
+    w, a = nn.Parameter([1.0, 1.0]), np.array([3.0, 4.0], "f")
+    y = wrap(lambda a: w * a)(a)
+    a[:] = 0
+    y.sum().backward()
+    assert w.grad.tolist() == [3.0, 4.0]
+
+
+def test_in_place_operations_on_what_is_computed_inside():
+    def fn(x):
+        y = x * 2
+        y.add_(1.0)
+        y[0] = 0.0
+        return (y * y).sum()
+
+    found = []
+    for wrap in (lambda f: f, lucid.jit):
+        x = Tensor([1.0, 2.0], requires_grad=True)
+        wrap(fn)(x).backward()
+        found.append(x.grad.numpy())
+    close(*found)
