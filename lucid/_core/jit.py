@@ -340,7 +340,7 @@ def jit(
     hides; parts of NumPy arrays, which are inputs only as whole operands; code of installed
     packages and of the standard library; and where Python cannot find a function's source,
     variables are told from attributes by name only. NumPy generators of one's own draw only while
-    the function is traced.
+    the function is traced, and a Parameter among the arguments is a plain Tensor inside.
 
     What would happen only while the function is traced is refused: Python branches on values of
     Tensors, `global` and `nonlocal` assignments, draws from `random` or `numpy.random`, hooks that

@@ -288,8 +288,8 @@ class DistributedSampler(Ordered):
         return np.resize(order, len(self) * self.num_replicas)[self.rank :: self.num_replicas]
 
     def state_dict(self) -> dict[str, Any]:
-        """The epoch."""
-        return {"epoch": self.epoch}
+        """The epoch, and the seed that its order follows from."""
+        return {"epoch": self.epoch, "seed": self.seed}
 
     def load_state_dict(self, state: Any) -> None:
         """Take over the epoch."""
@@ -297,8 +297,10 @@ class DistributedSampler(Ordered):
 
     def state_problems(self, state: Any) -> list[str]:
         """What keeps `state` from holding an epoch."""
-        fits = isinstance(state, Mapping) and isinstance(state.get("epoch"), int)
-        return [] if fits else [f"the number of an epoch is needed, got {state!r}"]
+        if not (isinstance(state, Mapping) and isinstance(state.get("epoch"), int)):
+            return [f"the number of an epoch is needed, got {state!r}"]
+        seed = state.get("seed", self.seed)
+        return [] if seed == self.seed else [f"its seed is {seed}, and {self.seed} here"]
 
 
 class BatchSampler:

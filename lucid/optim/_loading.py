@@ -58,7 +58,11 @@ def read(
                 if not wrong:
                     slots = optimizer.slots({**old, **group})
                     for number, param in zip(new["params"], old["params"], strict=True):
-                        state = state_dict["state"].get(number, {})
+                        state = state_dict["state"].get(number)
+                        if state is None:  # as PyTorch has it where no step changed a parameter
+                            fresh = {key: s.allocate(param.data) for key, s in slots.items()}
+                            states[param] = fresh
+                            continue
                         states[param], wrong = _read_state(slots, param, state)
                         problems += [f"state {number}: {problem}" for problem in wrong]
     if problems:

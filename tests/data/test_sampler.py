@@ -279,3 +279,13 @@ def test_the_state_of_another_sampler_is_refused():
     plain = DataLoader(list(range(SIZE)))
     with pytest.raises(ValueError, match="unexpected: sampler"):
         plain.load_state_dict(state)
+
+
+def test_the_order_of_another_seed_is_refused():
+    def sampler(seed):
+        return data.DistributedSampler(range(SIZE), 3, 1, seed=seed)
+
+    state = DataLoader(list(range(SIZE)), sampler=sampler(1)).state_dict()
+    DataLoader(list(range(SIZE)), sampler=sampler(1)).load_state_dict(state)
+    with pytest.raises(ValueError, match="its seed is 1, and 2 here"):
+        DataLoader(list(range(SIZE)), sampler=sampler(2)).load_state_dict(state)

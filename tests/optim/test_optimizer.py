@@ -483,6 +483,18 @@ def test_loading_keeps_dtype_and_takes_flags():
     assert "max_exp_avg_sq" not in again.state[params[0]]
 
 
+def test_state_of_a_parameter_that_no_step_changed_begins_anew():
+    params = parameters()
+    saved = lucid.optim.Adam(params).state_dict()
+    set_grads(params, 0)
+    optimizer = lucid.optim.Adam(params)
+    optimizer.step()
+    del saved["state"][0]  # as PyTorch saves it
+    optimizer.load_state_dict(saved)
+    for state in optimizer.state.values():
+        assert state["step"].item() == 0 and not state["exp_avg"].numpy().any()
+
+
 def test_loading_lists_all_that_does_not_fit():
     params = parameters()
     optimizer = lucid.optim.Adam([{"params": params[:2]}, {"params": params[2:]}])
