@@ -52,10 +52,8 @@ def run(op: Op, *inputs: Any) -> Any:
             if kind is int:
                 if not 0 <= x < 128:  # which every dtype holds
                     large = True
-            elif isinstance(x, np.ndarray):
-                hosts = True
             elif kind not in _operands:
-                _admit(op, inputs, x)
+                hosts = _admit(op, inputs, x) or hosts
             arrays.append(x)
     if large and (fitted := fitted_integers(op, given)) is not given:
         given = fitted
@@ -92,15 +90,17 @@ def run(op: Op, *inputs: Any) -> Any:
     return getattr(type(outputs), "_make", tuple)(wrapped)
 
 
-def _admit(op: Op, inputs: Sequence[Any], x: Any) -> None:
-    """Let the class of an operand in, if it is one of arrays.
+def _admit(op: Op, inputs: Sequence[Any], x: Any) -> bool:
+    """Let the class of an operand in, if it is one of arrays; whether it is NumPy's, each time.
 
     Raises:
         TypeError: it is not.
     """
-    if isinstance(x, (jax.Array, np.ndarray, np.generic)):
+    if isinstance(x, np.ndarray):
+        return True
+    if isinstance(x, (jax.Array, np.generic)):
         _operands.add(type(x))
-        return
+        return False
     raise _refusal(op, next(i for i, y in enumerate(inputs) if y is x), x)
 
 

@@ -354,9 +354,8 @@ class Program(Closure):
                     f"{stand_in.owner.shape} that is an argument of this call and is also reached "
                     "from outside, and would take them for two. Use only one of them."
                 )
-
         if self.args_written or self.grads_in_place:
-            gradients = {id(t._grad) for t in (*self.grads_read, *self.grads_in_place)}
+            gradients = {id(t._grad) for t in self.grads_read}
             if any(id(arguments.leaves[i]) in gradients for i in self.traced):
                 raise JitError(
                     f"{definition(self.fn)}: the function changes an argument that is the gradient "
