@@ -1,8 +1,13 @@
-"""Optimizers with option sets that reach every branch of their rules."""
+"""Optimizers with option sets that reach every branch of their rules, and what tests do to them."""
 
 from __future__ import annotations
 
+import copy
+
+import numpy as np
 import pytest
+
+from lucid import Tensor, nn
 
 _CASES = [
     ("SGD", {"lr": 0.1}),
@@ -46,3 +51,31 @@ OPTIMIZERS = [
     pytest.param(name, options, id=f"{name} " + " ".join(f"{k}={v}" for k, v in options.items()))
     for name, options in _CASES
 ]
+
+
+def parameters(dtype=np.float32):
+    rng = np.random.default_rng(0)
+    return [nn.Parameter(rng.standard_normal(s).astype(dtype)) for s in [(3, 2), (4,), ()]]
+
+
+def set_grads(params, seed):
+    rng = np.random.default_rng(seed)
+    for param in params:
+        param.grad = Tensor(rng.standard_normal(param.shape).astype(param.dtype))
+
+
+def values(params):
+    return [np.array(param.numpy()) for param in params]
+
+
+def snapshot_of_state(optimizer):
+    """The state that an optimizer holds, as plain values."""
+    return {
+        number: {key: (value.dtype, value.numpy().tolist()) for key, value in slots.items()}
+        for number, slots in optimizer.state_dict()["state"].items()
+    }
+
+
+def snapshot(optimizer):
+    """All that an optimizer holds, as plain values."""
+    return snapshot_of_state(optimizer), copy.deepcopy(optimizer.state_dict()["param_groups"])
