@@ -140,13 +140,13 @@ class Problem:
     def contestants(self, backward: bool) -> dict[str, Callable[[], Contestant]]:
         """What makes each contestant; compiling is left to the caller."""
         return {
-            "torch": lambda: self._torch(backward),
-            "lucid": lambda: _compiled(self._lucid, self.arrays, backward),
-            "plain": lambda: _compiled(self._plain, self.arrays, backward),
+            "torch": lambda: self.by_torch(backward),
+            "lucid": lambda: _compiled(self.by_lucid, self.arrays, backward),
+            "plain": lambda: _compiled(self.by_plain_jax, self.arrays, backward),
             "limit": lambda: self._matmuls(backward),
         }
 
-    def _lucid(self, x: jax.Array, w: jax.Array) -> jax.Array:
+    def by_lucid(self, x: jax.Array, w: jax.Array) -> jax.Array:
         row = self.row
         geometry = {
             "stride": row.stride, "padding": row.padding, "dilation": row.dilation,
@@ -156,11 +156,13 @@ class Problem:
             return conv(x, w, rank=self.rank, **geometry)
         return conv_transpose(x, w, rank=self.rank, output_padding=row.output_padding, **geometry)
 
-    def _plain(self, x: jax.Array, w: jax.Array) -> jax.Array:
+    def by_plain_jax(self, x: jax.Array, w: jax.Array) -> jax.Array:
         return (plain_conv_transpose if self.transposed else plain_conv)(self.form, x, w)
 
-    def _torch(self, backward: bool) -> Contestant:
-        x, w, ct = (torch.tensor(array) for array in self.arrays)
+    def by_torch(
+        self, backward: bool, device: str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> Contestant:
+        x, w, ct = (torch.tensor(array, device=device, dtype=dtype) for array in self.arrays)
         row, rank = self.row, self.rank
         geometry = (
             (row.stride,) * rank, (row.padding,) * rank, (row.dilation,) * rank, self.transposed,

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/results.py [TITLE ...]
 
-Each has a section of its own there; those whose titles are not given stay as they are. Run it while
-nothing else runs.
+Each has a section of its own there; those whose titles are not given stay as they are, and so does
+"On a GPU" unless given. Run it while nothing else runs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ COMMANDS = {  # by the title of the section
     "A decoder": "decoder.py",
     "Eager execution": "eager.py",
     "Memory": "memory.py",
+    "On a GPU": "accelerator.py",
 }
+ON_CPU = [title for title in COMMANDS if title != "On a GPU"]  # what runs without a title
 HEAD = """# Results of the benchmarks
 
 Written by `python tests/benchmarks/results.py`: what each benchmark printed, where and when. Ratios
@@ -64,7 +66,7 @@ def section(name: str) -> str:
 
 
 def main() -> None:
-    names = sys.argv[1:] or list(COMMANDS)
+    names = sys.argv[1:] or ON_CPU
     text = RESULTS.read_text() if RESULTS.exists() else ""
     kept = {part.split("\n", 1)[0]: "## " + part for part in text.split("\n## ")[1:]}
     for name in names:

@@ -27,13 +27,17 @@ BATCHES = {"DCGAN generator": 32, "decoder": 32, "HiFi-GAN generator": 4}
 RATE, MOMENTUM = 1e-3, 0.9
 
 
-def contestants(network: Network, batch: int) -> dict[str, Callable[[], Any]]:
+def contestants(
+    network: Network, batch: int, device: str = "cpu", rtol: float = 1e-3
+) -> dict[str, Callable[[], Any]]:
+    """Both steps, after a first one whose losses agree; PyTorch's on the device of that name."""
     values = np.random.default_rng(0).standard_normal((batch, *network.shape)).astype("float32")
     model, theirs = network.make(nn), network.make(torch.nn)
     model.load_state_dict(theirs.state_dict())
+    theirs.to(device)
     ours = optim.SGD(model.parameters(), RATE, MOMENTUM)
     other = torch.optim.SGD(theirs.parameters(), RATE, MOMENTUM)
-    x, tx = Tensor(values), torch.tensor(values)
+    x, tx = Tensor(values), torch.tensor(values, device=device)
     parameters = list(model.parameters())
 
     @lucid.jit
@@ -56,7 +60,7 @@ def contestants(network: Network, batch: int) -> dict[str, Callable[[], Any]]:
         other.step()
         return loss.item()
 
-    np.testing.assert_allclose(run_lucid(), run_torch(), rtol=1e-3)
+    np.testing.assert_allclose(run_lucid(), run_torch(), rtol=rtol)
     return {"lucid": run_lucid, "torch": run_torch}
 
 

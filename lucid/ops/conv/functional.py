@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 PaddingMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
 
-# `with force_lowering("matmul"): ...` makes a platform that has this lowering use it for every map
-# that it claims, and the definition for the others; for tests and benchmarks. It is part of every
+# `with force_lowering("matmul"): ...` makes every platform use this lowering for every map that it
+# claims, and the definition for the others; for tests and benchmarks. It is part of every
 # jit cache's key, so a function that was compiled under another choice is compiled again.
 force_lowering = jax.make_user_context("auto")
 

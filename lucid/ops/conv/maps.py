@@ -181,7 +181,7 @@ def _register(primitive: Primitive) -> None:
     )
     batching.primitive_batchers[primitive] = partial(_batch, primitive)
 
-    for platform in lowerings.LOWERINGS:
+    for platform in lowerings.ORDERS:
         mlir.register_lowering(primitive, partial(_lower, platform, out), platform)
 
 

@@ -44,8 +44,7 @@ def small(form: Form, large: Array, kernel: Array) -> Array:
 
 def large(form: Form, small: Array, kernel: Array) -> Array:
     kernel = space_to_depth(kernel, form.stride)
-    large = depth_to_space(matmul.large(coarse(form), small, kernel, _all_axes(form)), form.stride)
-    return pad_axes(large, [(-low, -high) for low, high in _fill(form)])
+    return join_large(form, matmul.large(coarse(form), small, kernel, _all_axes(form)))
 
 
 def kernel(form: Form, small: Array, large: Array) -> Array:
@@ -62,6 +61,13 @@ def coarse(form: Form) -> Form:
         kernel=tuple(axis.kernel // axis.stride for axis in form.axes),
         stride=(1,) * form.rank,
         padding=tuple(axis.padding // axis.stride for axis in form.axes),
+    )
+
+
+def join_large(form: Form, on_grid: Array) -> Array:
+    """`large` from its residues, which are channels on the coarse grid."""
+    return pad_axes(
+        depth_to_space(on_grid, form.stride), [(-low, -high) for low, high in _fill(form)]
     )
 
 

@@ -1,7 +1,8 @@
-"""What was measured: the figures by which the CPU's lowerings are chosen and shaped.
+"""What was measured: the figures by which lowerings are chosen and shaped.
 
-`python tests/benchmarks/tuning.py` shows what each is worth: times with and without what it
-decides, on forms to both sides of it. Change a figure there and here together.
+`python tests/benchmarks/tuning.py` shows what each is worth on CPU: times with and without what it
+decides, on forms to both sides of it. Change a figure there and here together. What holds for GPUs
+was measured on an H200; `python tests/benchmarks/accelerator.py` shows where it leads.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ DEPTHWISE_CHANNELS = 4
 POLYPHASE_SHARE = 0.9
 # `balanced` is taken where it writes less than this share of them; it has columns on both sides.
 BALANCED_SHARE = 0.75
+
+# On GPU, `phases` is taken for fewer channels of large than this, or for so many residues.
+PHASES_CHANNELS = 32
+PHASES_STRIDE = 8
 
 # --- Products; see `matmul` ---
 

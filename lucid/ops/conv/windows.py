@@ -153,6 +153,14 @@ def depth_to_space(x: Array, stride: tuple[int, ...]) -> Array:
     return _interleave(x.reshape(a, b // prod(stride), *stride, *blocks), len(stride))
 
 
+def space_to_batch(x: Array, stride: tuple[int, ...]) -> Array:
+    """(a, b, m s, n s) -> (a s s, b, m, n): each residue modulo the stride an image of its own."""
+    a, b = x.shape[:2]
+    x = space_to_depth(x, stride)
+    x = x.reshape(a, b, prod(stride), *x.shape[2:]).swapaxes(1, 2)
+    return x.reshape(a * prod(stride), b, *x.shape[3:])
+
+
 def _interleave(x: Array, rank: int) -> Array:
     """(..., s, s, m, n) -> (..., m s, n s)."""
     front = x.ndim - 2 * rank

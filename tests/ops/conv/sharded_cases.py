@@ -24,7 +24,9 @@ LAYERS = {
     "groups transposed": (conv_transpose, (64, 64, 16, 16), (64, 16, 4, 4), 2, 1, 4),
     "depthwise": (conv, (64, 64, 32, 32), (64, 1, 3, 3), 1, 1, 64),
 }
-LOWERINGS = ["auto", "definition", "matmul", "balanced", "polyphase", "depthwise"]
+LOWERINGS = [
+    "auto", "definition", "matmul", "balanced", "polyphase", "depthwise", "phases", "residues",
+]  # fmt: skip
 
 
 def step(layer):

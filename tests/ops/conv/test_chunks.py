@@ -58,7 +58,7 @@ def limit_pieces(monkeypatch, form, size, lowering):
         (name, lowering)
         for name, form in FORMS.items()
         for lowering in ("matmul", "balanced")
-        if LOWERINGS["cpu"][lowering].claims("large", form)
+        if LOWERINGS[lowering].claims("large", form)
     ],
 )
 def test_maps(name, lowering, monkeypatch):

@@ -30,7 +30,7 @@ def check(forms):
         (name, out, form)
         for form in forms
         for out in OUTPUTS
-        for name, lowering in LOWERINGS["cpu"].items()
+        for name, lowering in LOWERINGS.items()
         if lowering.claims(out, form) and not aborts_xla(name, out, form)
     ]
     values = [operands(form, out) for _, out, form in cases]

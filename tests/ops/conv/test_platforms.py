@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from lucid.ops.conv import conv_transpose, force_lowering
+from lucid.ops.conv.geometry import Form
 from lucid.ops.conv.lowerings import LOWERINGS, run
 from lucid.ops.conv.maps import ROLES, bind
 from tests.ops.conv import reference
@@ -25,6 +26,15 @@ OUTPUTS = [roles[-1] for roles in ROLES.values()]
 
 def roles_of(out):
     return next(roles for *roles, result in ROLES.values() if result == out)
+
+
+def exported(out, form, dtype, platform="cuda"):
+    """What a platform is given to compile for a map."""
+    shapes = [jax.ShapeDtypeStruct(getattr(form, f"{r}_shape"), dtype) for r in roles_of(out)]
+    function = jax.jit(
+        lambda a, b: bind(dict(zip(roles_of(out), (a, b), strict=True)), form, "auto")
+    )
+    return jax.export.export(function, platforms=[platform])(*shapes).mlir_module()
 
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
@@ -39,21 +49,44 @@ def roles_of(out):
 def test_each_map_is_one_convolution(out, dilations, platform):
     form = CORNERS["channels per group"]
     form = type(form)(**{**vars(form), "stride": (2, 3), "dilation": (1, 2)})
-    shapes = [jax.ShapeDtypeStruct(getattr(form, f"{r}_shape"), jnp.float32) for r in roles_of(out)]
-    function = jax.jit(
-        lambda a, b: bind(dict(zip(roles_of(out), (a, b), strict=True)), form, "auto")
-    )
-    text = jax.export.export(function, platforms=[platform])(*shapes).mlir_module()
+    text = exported(out, form, jnp.float32, platform)
     (line,) = [line for line in text.splitlines() if "stablehlo.convolution" in line]
     for name, values in dilations.items():
         assert f"{name} = [{values}]" in line
     assert "dot_general" not in text
 
 
+def test_a_transposed_convolution_is_what_xla_takes_for_one_of_cudnn():
+    """Its right side is the result of a reverse over the spatial axes, and nothing lies between."""
+    form = Form(2, 1, 8, 64, (5, 6), (10, 12), (4, 4), (2, 2), (1, 1), (1, 1))
+    lines = exported("large", form, jnp.float32).splitlines()
+    (convolution,) = [line for line in lines if "stablehlo.convolution" in line]
+    (reverse,) = [line for line in lines if "stablehlo.reverse" in line]
+    (name,) = re.findall(r"(%\w+) = stablehlo.reverse %arg1, dims = \[2, 3\]", reverse)
+    assert f", {name})" in convolution
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+@pytest.mark.parametrize("out", OUTPUTS)
+def test_sixteen_bits_stay_so_where_the_platform_holds_sums_in_float32(out, platform):
+    form = Form(2, 1, 8, 64, (5, 6), (10, 12), (4, 4), (2, 2), (1, 1), (1, 1))
+    text = exported(out, form, jnp.bfloat16, platform)
+    assert "stablehlo.convolution" in text
+    assert "f32" not in text
+
+
+def test_depthwise_sums_of_sixteen_bits_are_held_in_float32_on_gpu():
+    text = exported("large", CORNERS["depthwise"], jnp.bfloat16)
+    assert "stablehlo.convolution" not in text
+    assert "tensor<2x4x1x1x5x5xbf16>" not in text
+    assert "stablehlo.add" in text
+    assert not re.search(r"stablehlo.(add|multiply).*bf16", text)
+
+
 def by_every_lowering(out, form, *values):
     """The results of all lowerings that claim the form; one program, quickly compiled."""
     options = {"xla_backend_optimization_level": 0}
-    names = [name for name, lowering in LOWERINGS["cpu"].items() if lowering.claims(out, form)]
+    names = [name for name, lowering in LOWERINGS.items() if lowering.claims(out, form)]
     compute = jax.jit(
         lambda *values: {name: run("cpu", name, out, form, *values) for name in names},
         compiler_options=options,

@@ -188,7 +188,7 @@ def test_forcing_a_lowering_reaches_a_compiled_function():
 
 def test_forced_lowering_falls_back_to_the_definition():
     form = CORNERS["k not a multiple of s"]
-    assert not LOWERINGS["cpu"]["polyphase"].claims("large", form)
+    assert not LOWERINGS["polyphase"].claims("large", form)
     assert choose("cpu", "polyphase", "large", form) == "definition"
 
 
