@@ -29,19 +29,22 @@ def claims(out: str, form: Form) -> bool:
 
 
 def pays(out: str, form: Form) -> bool:
-    """Groups, few channels, or a long stride."""
-    return (
-        form.groups > 1
-        or form.large_channels < tuning.PHASES_CHANNELS
-        or prod(form.stride) >= tuning.PHASES_STRIDE
-    )
+    """Groups, few channels, or a long stride, unless taps of zero more than double the work."""
+    if form.groups > 1:
+        return True
+    few, long = tuning.PHASES_CHANNELS, tuning.PHASES_STRIDE
+    filled = prod(_whole_strides(form)) <= 2 * prod(form.kernel)
+    return filled and (form.large_channels < few or prod(form.stride) >= long)
 
 
 def large(form: Form, small: Array, kernel: Array) -> Array:
-    # Taps of zero make the kernel a whole number of strides.
-    fill = [-axis.kernel % axis.stride for axis in form.axes]
-    form = dataclasses.replace(
-        form, kernel=tuple(k + more for k, more in zip(form.kernel, fill, strict=True))
-    )
-    kernel = space_to_depth(pad_axes(kernel, [(0, more) for more in fill]), form.stride)
+    lengths = _whole_strides(form)
+    fill = [(0, n - k) for n, k in zip(lengths, form.kernel, strict=True)]
+    kernel = space_to_depth(pad_axes(kernel, fill), form.stride)
+    form = dataclasses.replace(form, kernel=lengths)
     return join_large(form, definition.large(coarse(form), small, kernel))
+
+
+def _whole_strides(form: Form) -> tuple[int, ...]:
+    """The kernel's lengths, rounded up to a whole number of strides."""
+    return tuple(axis.kernel + -axis.kernel % axis.stride for axis in form.axes)

@@ -63,8 +63,10 @@ def on_gpu(out, form):
     if out != "kernel" and depthwise.claims(out, form) and prod(form.kernel) <= 64:
         return "depthwise"
     if out == "large" and strided and not mixed:
+        taps = prod(-(-axis.kernel // axis.stride) * axis.stride for axis in form.axes)
         few = form.large_channels < 32 or prod(form.stride) >= 8
-        return "phases" if form.groups > 1 or few else "definition"
+        wins = form.groups > 1 or (few and taps <= 2 * prod(form.kernel))
+        return "phases" if wins else "definition"
     return "residues" if out == "kernel" and dilated and not mixed else "definition"
 
 
