@@ -16,7 +16,8 @@ from tests.ops.conv.cases import CORNERS, sample
 OUTPUTS = ("small", "large", "kernel")
 
 
-def rule(out, form):
+def on_cpu(out, form):
+    """What a CPU of two cores is fastest with."""
     columns = matmul.traffic(form)
     if depthwise.claims(out, form) and prod(form.kernel) <= 64:
         return "depthwise"
@@ -36,25 +37,6 @@ def wider(form, seed):
     return dataclasses.replace(form, **factor) if seed % 4 == 1 else form
 
 
-def test_choices_on_cpu():
-    forms = [*CORNERS.values(), *(wider(sample(seed), seed) for seed in range(3000))]
-    chosen = Counter()
-    for form in forms:
-        for out in OUTPUTS:
-            name = choose("cpu", "auto", out, form)
-            assert name == rule(out, form), (out, form)
-            chosen[name] += 1
-    assert min(chosen[name] for name in ("depthwise", "polyphase", "balanced", "matmul")) > 100
-
-
-@pytest.mark.parametrize("out", OUTPUTS)
-def test_other_platforms_and_open_batches_run_the_definition(out):
-    form = CORNERS["depthwise"]
-    assert choose(None, "auto", out, form) == "definition"
-    open_batch = dataclasses.replace(form, batch=SimpleNamespace())
-    assert {choose(platform, "auto", out, open_batch) for platform in ORDERS} == {"definition"}
-
-
 def on_gpu(out, form):
     """What an H200 is fastest with."""
     strided = [axis for axis in form.axes if axis.stride > 1]
@@ -70,12 +52,29 @@ def on_gpu(out, form):
     return "residues" if out == "kernel" and dilated and not mixed else "definition"
 
 
-def test_choices_on_gpu():
+CPU = ("depthwise", "polyphase", "balanced", "matmul")
+GPU = ("depthwise", "phases", "residues", "definition")
+
+
+@pytest.mark.parametrize(
+    ("platform", "expected", "names"),
+    [("cpu", on_cpu, CPU), ("cuda", on_gpu, GPU)],
+    ids=["cpu", "gpu"],
+)
+def test_choices(platform, expected, names):
     forms = [*CORNERS.values(), *(wider(sample(seed), seed) for seed in range(3000))]
     chosen = Counter()
     for form in forms:
         for out in OUTPUTS:
-            name = choose("cuda", "auto", out, form)
-            assert name == on_gpu(out, form), (out, form)
+            name = choose(platform, "auto", out, form)
+            assert name == expected(out, form), (out, form)
             chosen[name] += 1
-    assert min(chosen[name] for name in ("depthwise", "phases", "residues", "definition")) > 100
+    assert min(chosen[name] for name in names) > 100
+
+
+@pytest.mark.parametrize("out", OUTPUTS)
+def test_other_platforms_and_open_batches_run_the_definition(out):
+    form = CORNERS["depthwise"]
+    assert choose(None, "auto", out, form) == "definition"
+    open_batch = dataclasses.replace(form, batch=SimpleNamespace())
+    assert {choose(platform, "auto", out, open_batch) for platform in ORDERS} == {"definition"}
