@@ -23,7 +23,7 @@ from conv_transpose import ORDINARY, TRANSPOSED, Problem, Row, head, line
 from jax import lax
 from networks import NETWORKS
 from timing import geometric_mean, interleave
-from training import contestants as training_step
+from training import table
 
 from lucid.ops.conv.geometry import Form
 
@@ -47,8 +47,7 @@ def by_plain_jax(problem: Problem) -> tuple[Any, list[np.ndarray]]:
         return problem.by_plain_jax, problem.arrays
     form, (x, w, ct) = problem.form, problem.arrays
     per_group = form.small_channels // form.groups
-    stored = np.zeros((form.large_channels, per_group, *form.kernel), np.float32)
-    stored.flat = w.flat
+    stored = w.reshape(form.large_channels, per_group, *form.kernel)  # as many numbers
     return lambda x, w: plain_transposed(form, x, w), [x, stored, ct]
 
 
@@ -126,15 +125,7 @@ def layers(title: str, rows: list[Row], dtype: str, batch: int) -> None:
 
 
 def networks(batch: int) -> None:
-    print(f"{'':<28}{'lucid, ms':>12}{'PyTorch, ms':>14}{'/ PyTorch':>12}")
-    ratios = []
-    for name, network in NETWORKS.items():
-        steps = training_step(network, batch, "cuda", rtol=0.01)
-        t = interleave(steps, block=0.2, rounds=5, summary=min)
-        ratios.append(t["lucid"] / t["torch"])
-        times = f"{t['lucid'] * 1e3:>12.2f}{t['torch'] * 1e3:>14.2f}"
-        print(f"{name + f', batch {batch}':<28}{times}{ratios[-1]:>12.2f}", flush=True)
-    print(f"{'geometric mean':<28}{'':>26}{geometric_mean(ratios):>12.2f}")
+    table(dict.fromkeys(NETWORKS, batch), "cuda", rtol=0.01)
 
 
 def main() -> None:

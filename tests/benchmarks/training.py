@@ -64,18 +64,23 @@ def contestants(
     return {"lucid": run_lucid, "torch": run_torch}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=NETWORKS)
+def table(batches: dict[str, int], device: str = "cpu", rtol: float = 1e-3) -> None:
+    """A row for each network at its batch, and their mean."""
     ratios = []
     print(f"{'':<28}{'lucid, ms':>12}{'PyTorch, ms':>14}{'/ PyTorch':>12}")
-    for name in parser.parse_args().networks:
-        batch = BATCHES.get(name, 8)
-        t = interleave(contestants(NETWORKS[name], batch), block=0.2, rounds=7, summary=min)
+    for name, batch in batches.items():
+        steps = contestants(NETWORKS[name], batch, device, rtol)
+        t = interleave(steps, block=0.2, rounds=7, summary=min)
         ratios.append(t["lucid"] / t["torch"])
         times = f"{t['lucid'] * 1e3:>12.2f}{t['torch'] * 1e3:>14.2f}"
         print(f"{name + f', batch {batch}':<28}{times}{ratios[-1]:>12.2f}", flush=True)
     print(f"{'geometric mean':<28}{'':>26}{geometric_mean(ratios):>12.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=NETWORKS)
+    table({name: BATCHES.get(name, 8) for name in parser.parse_args().networks})
 
 
 if __name__ == "__main__":

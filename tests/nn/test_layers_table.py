@@ -393,7 +393,7 @@ def takes_an_empty_batch(layer: Layer) -> None:
         module = layer.make().train(training)
         state = {name: t.numpy() for name, t in module.state_dict().items()}
         usual, *_ = tensors(layer.make().train(training)(*map(Tensor, layer.arrays())))
-        for call in (module, lucid.jit(module)) if training else (module,):
+        for call in (module, lucid.jit(module)):
             of_steps = isinstance(module, nn.CTCLoss)  # whose batch is the second axis of them
             inputs = [
                 Tensor(

@@ -89,6 +89,11 @@ class Form:
         return [SpatialAxis(*values) for values in zip(*lengths, strict=True)]
 
     @property
+    def mixed(self) -> bool:
+        """Whether an axis has both a stride and a dilation, so that neither can be removed."""
+        return any(axis.stride > 1 and axis.dilation > 1 for axis in self.axes)
+
+    @property
     def padding_high(self) -> tuple[int, ...]:
         """`SpatialAxis.padding_high` of every axis."""
         return tuple(axis.padding_high for axis in self.axes)

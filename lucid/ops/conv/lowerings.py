@@ -13,6 +13,7 @@ from jax import Array
 
 from lucid.ops.conv import balanced, definition, depthwise, matmul, phases, polyphase, residues
 from lucid.ops.conv.geometry import Form
+from lucid.ops.precision import accumulator
 
 
 class Lowering(Protocol):
@@ -67,6 +68,6 @@ def run(platform: str | None, name: str, out: str, form: Form, a: Array, b: Arra
     """The map to `out` by one lowering, the sums of 16-bit floats held in float32."""
     dtype = a.dtype
     if platform == "cpu" or name not in CONVOLUTIONS:
-        a, b = (v.astype(definition.accumulator(dtype)) for v in (a, b))
+        a, b = (v.astype(accumulator(dtype)) for v in (a, b))
     result: Array = getattr(LOWERINGS[name], out)(form, a, b)
     return result.astype(dtype)

@@ -21,11 +21,7 @@ from lucid.ops.conv.windows import pad_axes, space_to_depth
 
 def claims(out: str, form: Form) -> bool:
     """The map to large with strides, of which none is mixed with dilation on one axis."""
-    return (
-        out == "large"
-        and max(form.stride) > 1
-        and all(axis.stride == 1 or axis.dilation == 1 for axis in form.axes)
-    )
+    return out == "large" and max(form.stride) > 1 and not form.mixed
 
 
 def pays(out: str, form: Form) -> bool:

@@ -19,11 +19,7 @@ from lucid.ops.conv.windows import pad_axes, space_to_batch
 
 def claims(out: str, form: Form) -> bool:
     """The map to the kernel with dilation, which is not mixed with a stride on one axis."""
-    return (
-        out == "kernel"
-        and max(form.dilation) > 1
-        and all(axis.stride == 1 or axis.dilation == 1 for axis in form.axes)
-    )
+    return out == "kernel" and max(form.dilation) > 1 and not form.mixed
 
 
 def pays(out: str, form: Form) -> bool:

@@ -78,7 +78,6 @@ def test_sixteen_bits_stay_so_where_the_platform_holds_sums_in_float32(out, plat
 def test_depthwise_sums_of_sixteen_bits_are_held_in_float32_on_gpu():
     text = exported("large", CORNERS["depthwise"], jnp.bfloat16)
     assert "stablehlo.convolution" not in text
-    assert "tensor<2x4x1x1x5x5xbf16>" not in text
     assert "stablehlo.add" in text
     assert not re.search(r"stablehlo.(add|multiply).*bf16", text)
 
